@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from runfold import Ledger, Run
-from runfold.projections.prices import PRICE_SOURCE
+from runfold.projections.prices.book import PRICE_SOURCE
 from tests.cli.conftest import Command
 
 

@@ -11,7 +11,7 @@ from runfold.domain.problem import Severity
 from runfold.domain.run_events import StuckRule
 from runfold.handles.decision import Decision
 from runfold.projections.attention import Attention
-from runfold.projections.attention_row import REASONS, AttentionRow
+from runfold.projections.runs.attention_row import REASONS, AttentionRow
 from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from runfold import Ledger, Run
-from runfold.projections.rolling_digest import NOTHING, extended
 from runfold.projections.run_progress import RunProgress
-from runfold.projections.run_progress_row import RunProgressRow
+from runfold.projections.runs.progress_row import RunProgressRow
+from runfold.projections.words.rolling_digest import NOTHING, extended
 from tests.projections.folded import rows_of
 
 Look = Callable[[Run], RunProgressRow]

@@ -8,9 +8,9 @@ import pytest
 
 from runfold import Ledger, Run, Thread
 from runfold.history.views import RunView
-from runfold.projections.run_counts import MOST_HALF_TOLD
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.counts import MOST_HALF_TOLD
+from runfold.projections.runs.summary import RunSummary
 from tests.projections.folded import rows_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

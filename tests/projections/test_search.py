@@ -8,9 +8,9 @@ import pytest
 from runfold import Ledger, Recorded, Run
 from runfold.domain.message import MessagePartAppended
 from runfold.projections import search
-from runfold.projections.said import LONGEST_TEXT
 from runfold.projections.search import MOST_CHARACTERS, MOST_TEXTS, Search, SearchRow
-from runfold.projections.words import spaced
+from runfold.projections.words.said import LONGEST_TEXT
+from runfold.projections.words.splitting import spaced
 from tests.projections.folded import rows_of
 
 Found = Callable[[], list[SearchRow]]

@@ -13,8 +13,8 @@ import pytest
 from runfold import Ledger, Run
 from runfold.domain.usage import Tokens
 from runfold.importers.importing import import_paths
-from runfold.projections import price_list
-from runfold.projections.prices import PRICE_SOURCE
+from runfold.projections.prices import price_list
+from runfold.projections.prices.book import PRICE_SOURCE
 from runfold.projections.usage import Usage, UsageEntry
 from runfold.projector.checking.purity import require_pure
 from tests.projections.folded import rows_of

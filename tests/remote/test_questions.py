@@ -12,7 +12,7 @@ from runfold import Ledger, RemoteLedger
 from runfold.api.table import QUESTIONS
 from runfold.http.app import create_app
 from runfold.importers.importing import import_paths
-from runfold.projections.price_list import INSTALLED
+from runfold.projections.prices.price_list import INSTALLED
 from runfold.queries.page import Page
 from runfold.queries.reading import Reading
 from runfold.queries.usage.report import UsageReport

@@ -16,7 +16,7 @@ from runfold.errors import UsageError
 from runfold.handles.run import Run as RunHandle
 from runfold.ledger import Ledger
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.reading import Reading
 from runfold.remote.ledger import RemoteLedger
 

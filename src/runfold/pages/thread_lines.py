@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from runfold.domain.thread import MAIN
 from runfold.pages.asking import Past
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.threads.list import ListedThread
 from runfold.queries.usage.totals import UsageTotals
 

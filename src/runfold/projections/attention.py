@@ -46,9 +46,9 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent, ToolFailed
 from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
 from runfold.projections.projection import Key, Projection
-from runfold.projections.reported import replaced
+from runfold.projections.runs.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
+from runfold.projections.runs.reported import replaced
 
 Changes = dict[str, Any]
 

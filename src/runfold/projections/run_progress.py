@@ -37,8 +37,8 @@ from runfold.domain.step import AnyStepEvent, ModelCallStarted, NodeEntered, Ste
 from runfold.domain.tool_call import AnyToolCallEvent, ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import AnyUsageEvent
 from runfold.projections.projection import Key, Projection
-from runfold.projections.rolling_digest import NOTHING, extended
-from runfold.projections.run_progress_row import RunProgressRow
+from runfold.projections.runs.progress_row import RunProgressRow
+from runfold.projections.words.rolling_digest import NOTHING, extended
 
 Changes = dict[str, Any]
 

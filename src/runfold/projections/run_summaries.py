@@ -37,8 +37,8 @@ from runfold.domain.step import AnyStepEvent
 from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent
 from runfold.projections.projection import Key, Projection
-from runfold.projections.run_counts import COUNT, Change, Changes, calls_open
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.counts import COUNT, Change, Changes, calls_open
+from runfold.projections.runs.summary import RunSummary
 
 _NO_PROGRESS = frozenset(NO_PROGRESS)
 _NO_LEASE: Changes = {"worker": None, "execution_id": None, "lease_expires_at": None}

@@ -18,9 +18,9 @@ from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRed
 from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemResolved
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import Key, Projection, Row, WordIndex
-from runfold.projections.said import LONGEST_TEXT, said_by
-from runfold.projections.search_labels import day_labels, label, place_labels
-from runfold.projections.words import ended, spaced
+from runfold.projections.words.labels import day_labels, label, place_labels
+from runfold.projections.words.said import LONGEST_TEXT, said_by
+from runfold.projections.words.splitting import ended, spaced
 
 MOST_TEXTS, MOST_CHARACTERS = 50, 100_000
 """Of one item."""

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from runfold.domain.event import Recorded
 from runfold.domain.usage import CostReported, CostSource, Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.prices import PRICE_SOURCE, computed_cost
+from runfold.projections.prices.book import PRICE_SOURCE, computed_cost
 from runfold.projections.projection import Key, Projection, Row
 from runfold.projections.usage_totals import USAGE_TOTALS
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from importlib import resources
 
 from runfold.domain.usage import Tokens
-from runfold.projections.prices import CURRENCY
+from runfold.projections.prices.book import CURRENCY
 from runfold.projections.projection import Row, Totals
 
 UNSTATED = "unstated"

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
     from runfold.history.heads import HeadView
     from runfold.projections.approval_queue import ApprovalRow
-    from runfold.projections.attention_row import AttentionRow
     from runfold.projections.decision_log import DecisionRow
     from runfold.projections.goals import GoalRow
     from runfold.projections.problems import ProblemRow
-    from runfold.projections.run_summary import RunSummary
+    from runfold.projections.runs.attention_row import AttentionRow
+    from runfold.projections.runs.summary import RunSummary
     from runfold.projections.threads import ThreadRow
     from runfold.projector.past.as_of import PastSchema
     from runfold.projector.rebuilding.rebuilt import Rebuilt

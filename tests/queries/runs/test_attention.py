@@ -10,7 +10,7 @@ import pytest
 from runfold import Ledger, Run, Thread
 from runfold.domain.problem import Severity
 from runfold.errors import UsageError
-from runfold.projections.attention_row import REASONS, REASONS_OF_SILENCE, AttentionRow
+from runfold.projections.runs.attention_row import REASONS, REASONS_OF_SILENCE, AttentionRow
 from runfold.queries.page import Page
 from runfold.queries.reading import Reading
 from tests.projections.histories import DAWN, History

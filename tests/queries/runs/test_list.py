@@ -12,7 +12,7 @@ from runfold import Ledger, Thread
 from runfold.domain.run_events import STATUS_ALIASES
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from tests.queries.listed import DAWN, MINUTE, NODES, TOOLS, Listed
 
 ASKED = settings(derandomize=True, deadline=None, database=None, max_examples=150, suppress_health_check=list(HealthCheck))

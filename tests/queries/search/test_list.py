@@ -11,8 +11,8 @@ import pytest
 
 from runfold import Ledger, Run, Settings
 from runfold.errors import UsageError
-from runfold.projections import search_labels
-from runfold.projections.words import words_in
+from runfold.projections.words import labels as search_labels
+from runfold.projections.words.splitting import words_in
 from runfold.projector.tables import generations
 from runfold.queries.lists.paging import cursor_of
 from runfold.queries.reading import Reading

@@ -10,9 +10,9 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.errors import UsageError
-from runfold.projections import price_wheels
-from runfold.projections.price_list import INSTALLED
-from runfold.projections.prices import PRICE_SOURCE
+from runfold.projections.prices import wheels as price_wheels
+from runfold.projections.prices.book import PRICE_SOURCE
+from runfold.projections.prices.price_list import INSTALLED
 from runfold.queries.usage.report import UsageReport
 
 AUGUST = datetime(2026, 8, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 
 from runfold import Ledger, Run, RunNotFound, Thread, ThreadNotFound
 from runfold.errors import ReadModelBehind, UsageError
-from runfold.projections.prices import PRICE_SOURCE
+from runfold.projections.prices.book import PRICE_SOURCE
 from runfold.queries.usage.report import UsageReport
 from runfold.queries.usage.totals import UsageTotals
 

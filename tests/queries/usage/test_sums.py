@@ -17,7 +17,7 @@ from runfold import Ledger, Run, Settings
 from runfold.domain.event import Recorded
 from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
 from runfold.importers.importing import import_paths
-from runfold.projections.prices import computed_cost
+from runfold.projections.prices.book import computed_cost
 from runfold.projections.usage_totals import TOKENS
 from runfold.queries.usage.report import UsageReport
 from runfold.queries.usage.totals import UsageTotals

@@ -11,7 +11,7 @@ from runfold.domain.run_events import RunStarted, RunWaiting
 from runfold.domain.step import StepFinished, StepStarted
 from runfold.domain.tool_call import ToolCalled
 from runfold.domain.usage import Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.attention_row import MOST_ESCALATIONS, MOST_LATENCY_NS, MOST_RETRIES, MOST_STEPS, MOST_TOKENS
+from runfold.projections.runs.attention_row import MOST_ESCALATIONS, MOST_LATENCY_NS, MOST_RETRIES, MOST_STEPS, MOST_TOKENS
 from runfold.queries.reading import Reading
 
 _LATENCY_MS = MOST_LATENCY_NS // 1_000_000

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from runfold.adapters.hive.schemas import View
 from runfold.domain.run_events import Status
-from runfold.projections.attention_row import AttentionRow
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.attention_row import AttentionRow
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.lists.paging import MOST
 from runfold.queries.reading import Reading
 

@@ -21,7 +21,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.problem import ProblemReported
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunOutputRecorded
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.reading import Reading
 
 _RUNS = RunSummaries()

@@ -12,7 +12,7 @@ from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunStarted, RunWaiting, Status
 from runfold.errors import RunNotFound
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.reading import Reading
 
 MOST_SESSIONS = 100

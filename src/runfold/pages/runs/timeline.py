@@ -9,7 +9,7 @@ from runfold.domain.run_events import RunCancelled, RunCompleted, RunFailed, Run
 from runfold.history.step_list import StepView
 from runfold.history.tree import Node
 from runfold.pages.runs.scale import Fold, Scale, Tick
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.tool_calls import ListedToolCall
 
 WAIT_TYPES = ("run.waiting", "run.resumed", "run.completed", "run.failed", "run.cancelled")

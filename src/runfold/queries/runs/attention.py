@@ -11,7 +11,7 @@ from typing import Annotated, Any, Unpack, get_args
 from runfold.domain.problem import Severity
 from runfold.domain.run_events import STATUS_ALIASES, Status
 from runfold.projections.attention import Attention
-from runfold.projections.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, REASONS_OF_SILENCE, SILENCE, AttentionRow
+from runfold.projections.runs.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, REASONS_OF_SILENCE, SILENCE, AttentionRow
 from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direction, limit
 from runfold.queries.lists.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore, Where, before, span

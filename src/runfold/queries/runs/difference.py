@@ -17,7 +17,7 @@ from runfold.history.path import History, Segment
 from runfold.history.views import View
 from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.projections.usage import Usage, UsageEntry
 from runfold.queries.lists.parameters import Parameter
 from runfold.queries.runs.own_decisions import OwnDivergence, own_divergence

@@ -12,7 +12,7 @@ from runfold.history.decision_line import UNKNOWN_ACTION
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.decisions import decisions_of_run, made_of, outcome_in, trace_lines
 from runfold.queries.lists.paging import Direction, Paging, Waiting, direction, limit
 from runfold.queries.lists.parameters import Parameter, checked

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Unpack, get_args
 from runfold.domain.run_events import ENDING_OF_STOP_REASON, STATUS_ALIASES, Status
 from runfold.history.views import View
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.lists.paging import Direction, Listing, OverThreads, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.lists.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore, Where

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from runfold.domain.event import Event
 from runfold.domain.run_events import RunCancelled, RunFailed, Status
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 
 _OPENINGS: dict[Status, str] = {
     "created": "Run has not begun",

@@ -15,7 +15,7 @@ from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.projections.problems import ProblemRow, Problems
 from runfold.projections.run_summaries import RunSummaries
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.summary import RunSummary
 from runfold.queries.lists.paging import Waiting
 from runfold.queries.page import Standing
 from runfold.queries.runs.made import made, opening

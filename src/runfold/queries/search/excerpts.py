@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from runfold.history.views import View
-from runfold.projections.words import Word, words_in
+from runfold.projections.words.splitting import Word, words_in
 from runfold.queries.search.text import Term
 
 BEFORE, LENGTH = 80, 240

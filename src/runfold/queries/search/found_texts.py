@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessagePartAppended, MessageRedacted
-from runfold.projections.said import LONGEST_TEXT, Passage, said_by
 from runfold.projections.search import ItemKind
+from runfold.projections.words.said import LONGEST_TEXT, Passage, said_by
 from runfold.queries.search.excerpts import Excerpt, Place, excerpt_of, places_of
 from runfold.queries.search.text import Wanted
 from runfold.queries.sources.source import LocalSource

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Unpack, get_args
 
 from runfold.history.views import View
 from runfold.projections.search import ItemKind, Search
-from runfold.projections.search_labels import SMALL, day_labels, label, parts_between
+from runfold.projections.words.labels import SMALL, day_labels, label, parts_between
 from runfold.queries.lists.paging import Paging, cursor_of, invalid_cursor, limit, read_cursor_parts
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.lists.where import OneOrMore

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from runfold.errors import UsageError
-from runfold.projections.words import words_in
+from runfold.projections.words.splitting import words_in
 from runfold.projector.tables.word_index import Sought
 
 LONGEST = 1000

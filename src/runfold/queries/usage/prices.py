@@ -11,8 +11,8 @@ from typing import Any
 
 from runfold.domain.usage import Tokens
 from runfold.history.views import View
-from runfold.projections.price_list import PriceList
-from runfold.projections.prices import CURRENCY, Priced, PriceKind, PricePart, priced
+from runfold.projections.prices.book import CURRENCY, Priced, PriceKind, PricePart, priced
+from runfold.projections.prices.price_list import PriceList
 from runfold.projections.usage_totals import TOKENS, UNSTATED
 from runfold.queries.usage.totals import Money, UsageSum, shortened
 

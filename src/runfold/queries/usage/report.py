@@ -14,9 +14,9 @@ from runfold.domain.values import texts
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.history.path import Segment
 from runfold.history.views import View
-from runfold.projections.price_list import PriceList, installed
-from runfold.projections.price_wheels import price_list_of
-from runfold.projections.prices import CURRENCY
+from runfold.projections.prices.book import CURRENCY
+from runfold.projections.prices.price_list import PriceList, installed
+from runfold.projections.prices.wheels import price_list_of
 from runfold.projections.usage_totals import TOKENS, UNSTATED
 from runfold.queries.frames import arrow_table, data_frame
 from runfold.queries.lists.paging import OverThreads

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer
 
 from runfold.history.views import View
-from runfold.projections.prices import CURRENCY
+from runfold.projections.prices.book import CURRENCY
 from runfold.projections.usage import UsageEntry
 from runfold.projections.usage_totals import TOKENS, UNSTATED
 

@@ -5,7 +5,7 @@ import random
 import psycopg
 import pytest
 
-from runfold.projections.words import LONGEST_WORD, ended, spaced, words_in
+from runfold.projections.words.splitting import LONGEST_WORD, ended, spaced, words_in
 from tests.databases import TestDatabase
 from tests.projections.pieces import PIECES, any_text
 

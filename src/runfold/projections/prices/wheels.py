@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from runfold.errors import UsageError
-from runfold.projections.price_list import INSTALLED, LIBRARY, PriceList, installed, price_list
+from runfold.projections.prices.price_list import INSTALLED, LIBRARY, PriceList, installed, price_list
 
 _VERSION = re.compile(rf"(?:{LIBRARY}[ =]+)?(\d[0-9A-Za-z.]{{0,30}})")
 

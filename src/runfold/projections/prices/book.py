@@ -19,10 +19,10 @@ from functools import reduce
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runfold.domain.usage import Tokens
-from runfold.projections.price_list import INSTALLED, LIBRARY, Listed, PriceList, Rates, installed
+from runfold.projections.prices.price_list import INSTALLED, LIBRARY, Listed, PriceList, Rates, installed
 
 if TYPE_CHECKING:
-    from runfold.projections.price_list import Price
+    from runfold.projections.prices.price_list import Price
 
 PRICE_SOURCE = f"{LIBRARY} {INSTALLED}"
 CURRENCY = "USD"

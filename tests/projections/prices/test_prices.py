@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from runfold import Ledger
 from runfold.domain.usage import Tokens, UsageRecorded
 from runfold.importers.importing import import_paths
-from runfold.projections import price_list
-from runfold.projections.prices import PRICE_SOURCE, Priced, Unpriced, computed_cost, priced
+from runfold.projections.prices import price_list
+from runfold.projections.prices.book import PRICE_SOURCE, Priced, Unpriced, computed_cost, priced
 
 FEBRUARY = datetime(2026, 2, 17, tzinfo=UTC)
 APRIL = datetime(2026, 4, 17, tzinfo=UTC)

@@ -10,8 +10,8 @@ from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemR
 from runfold.domain.step import EdgeTraversed, ModelCallStarted, NodeEntered, StepStarted
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.reported import replaced
-from runfold.projections.run_summary import RunSummary
+from runfold.projections.runs.reported import replaced
+from runfold.projections.runs.summary import RunSummary
 
 Changes = dict[str, Any]
 Change = Callable[[RunSummary, Recorded, Any], Changes]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from runfold.domain.run_events import Status, StuckRule
 from runfold.projections.projection import Row
-from runfold.projections.rolling_digest import NOTHING
+from runfold.projections.words.rolling_digest import NOTHING
 
 
 class RunProgressRow(Row):

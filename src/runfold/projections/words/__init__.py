@@ -1,0 +1,1 @@
+"""Words to be searched: what an event says, split, labelled and digested."""
