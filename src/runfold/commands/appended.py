@@ -20,17 +20,16 @@ def attempt_of(append: Append) -> Attempt:
 
 def receipt_of(append: Append) -> Receipt:
     """Return the receipt of an append that is durable, and note in the cached streams how far they are stored."""
-    assert append.recorded_at is not None, "it is durable"  # noqa: S101
-    last = append.rows[-1]
-    position = append.first_position + len(append.rows) - 1
-    versions = {row.stream: row.version for row in append.rows}
+    rows, recorded_at, first_position = append.rows, append.recorded_at, append.first_position
+    assert recorded_at is not None, "it is durable"  # noqa: S101
+    last = rows[-1]
+    position = first_position + len(rows) - 1
+    versions = {last.stream: last.version} if len(rows) == 1 else {row.stream: row.version for row in rows}
     for cached in append.cached:
-        if isinstance(cached, CachedStream) and cached.state.id in versions:
-            cached.position, cached.stored = position, versions[cached.state.id]
-    session = attempt_of(append).session
-    events = tuple(session.events) if session else ()
-    told_by = partial(told_of_rows, append.rows, append.salts, append.first_position, append.recorded_at)
-    return Receipt(last.stream, position, last.version, append.recorded_at, len(append.rows), events, told_by)
+        if isinstance(cached, CachedStream) and (version := versions.get(cached.state.id)) is not None:
+            cached.position, cached.stored = position, version
+    told_by = partial(told_of_rows, rows, append.salts, first_position, recorded_at)
+    return Receipt(last.stream, position, last.version, recorded_at, len(rows), tuple(append.events), told_by)
 
 
 def may_retry(attempt: Attempt, error: LedgerError) -> bool:

@@ -66,7 +66,8 @@ class Appender:
 
         Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued.
         """
-        self.require_room()
+        if self._closing or len(self._queue) >= self._queue_size:
+            self.require_room()
         self._queue.append(append)
 
     def require_room(self) -> None:
@@ -268,7 +269,7 @@ class Appender:
 
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now; not where others wait for the connection."""
-        return not self._writer.is_wanted and exchange.is_worth_sending(len(self._queue))
+        return len(self._queue) >= exchange.enough and not self._writer.is_wanted
 
     def release(self) -> None:
         """Go on without the sender, which has nothing on its way."""

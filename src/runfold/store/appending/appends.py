@@ -72,8 +72,8 @@ def ready(batch: Sequence[Append]) -> Ready | None:
     """Fail the commands that cannot be stored whatever the log holds, and return the others."""
     while waiting := still_valid(batch):
         rows = [row for append in waiting for row in append.rows]
-        written = {(row.tenant_id, row.stream) for row in rows}
-        watched = {key: at for append in waiting for key, at in append.watched.items()}
+        watched = {key: at for append in waiting if append.watched for key, at in append.watched.items()}
+        written = {(row.tenant_id, row.stream) for row in rows} if watched else frozenset()
         if not written.isdisjoint(watched):  # a neighbour may write to what another only looked at
             _fail_conflicting(waiting, {})
             if any(append.error for append in waiting):
@@ -87,10 +87,14 @@ def still_valid(batch: Sequence[Append]) -> list[Append]:
     """Return the commands that build on nothing that failed, and fail the others, in order."""
     valid = []
     for append in batch:
-        if append.error is None and any(cached.dead for cached in append.cached):
-            first = append.rows[0]
-            append.fail(VersionConflict(first.stream, first.version - 1, max(first.version - 2, 0)))
-        if append.error is None:
+        if append.error is not None:
+            continue
+        for cached in append.cached:
+            if cached.dead:
+                first = append.rows[0]
+                append.fail(VersionConflict(first.stream, first.version - 1, max(first.version - 2, 0)))
+                break
+        else:
             valid.append(append)
     return valid
 

@@ -5,6 +5,7 @@ that are then refused is refused with them.
 """
 
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,15 +39,11 @@ class Exchange:
         """What stands in the way of the first of what was sent. Then nothing of the rest is stored."""
         self.is_lost = False
         """Whether it is unknown what became of what was sent."""
+        self.enough = 1
+        """So many queued commands are worth a batch now: beside another, half of the callers that there seem to be."""
         self._told = told
         self._last: Sent | None = None
         self._sizes = (1, 1)
-
-    def is_worth_sending(self, queued: int) -> bool:
-        """Return whether so many commands are worth a batch now: beside another, half of the callers that there seem to be."""
-        if not self.sent:
-            return queued > 0
-        return len(self.sent) < ON_THEIR_WAY and queued >= max(sum(self._sizes) // 2, 1)
 
     def send(self, take: Callable[[list[Append]], None]) -> list[Append] | None:
         """Send what `take` puts into a batch; a batch of which nothing may be stored is given back. Raises psycopg.Error."""
@@ -58,6 +55,7 @@ class Exchange:
             self.sent.pop()
             return mine.batch
         self._sizes = self._sizes[1], len(mine.batch)
+        self._weigh()
         self._last = self.call.send(now.rows, now.watched, now.salts, self._last if len(self.sent) > 1 else None)
         return None
 
@@ -75,10 +73,19 @@ class Exchange:
             first.ready.take(answer)
             self._told(answer, first.ready.rows)
             self.sent.popleft()
+            self._weigh()
             return first.batch
         self.refused = answer if isinstance(answer, dict | psycopg.Error) else None
         self.is_lost = self.refused is None
         return None
+
+    def _weigh(self) -> None:
+        if not self.sent:
+            self.enough = 1
+        elif len(self.sent) < ON_THEIR_WAY:
+            self.enough = max(sum(self._sizes) // 2, 1)
+        else:
+            self.enough = sys.maxsize
 
     def finish(self, settle: Callable[[list[Append]], None]) -> None:
         """Wait for the answers that are still to come."""

@@ -101,9 +101,11 @@ class LoopSender:
 
     def wake(self) -> None:
         """See to what is queued: soon, or at once where that is worth it. Raises RuntimeError where the loop was closed."""
-        if self.is_here and self._source.waiting >= _WORTH_SENDING_AT_ONCE and self._source.is_worth_sending(self.exchange):
+        queued = self._source.waiting
+        is_enough = queued >= _WORTH_SENDING_AT_ONCE and queued >= self.exchange.enough
+        if is_enough and self.is_here and self._source.is_worth_sending(self.exchange):
             self._step()
-        else:
+        elif not self._is_awaited:
             self._look_soon()
 
     def let_go(self) -> None:

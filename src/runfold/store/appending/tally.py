@@ -30,9 +30,10 @@ class Tally:
     def count(self, batch: Sequence[Append]) -> None:
         """Count an answered batch."""
         stored = [len(append.rows) for append in batch if append.error is None]
-        conflicts = sum(isinstance(append.error, Conflict) for append in batch)
-        self.conflicts += conflicts
-        self.failures += len(batch) - len(stored) - conflicts
+        if len(stored) < len(batch):
+            conflicts = sum(isinstance(append.error, Conflict) for append in batch)
+            self.conflicts += conflicts
+            self.failures += len(batch) - len(stored) - conflicts
         if stored:
             events = sum(stored)
             self.commands += len(stored)
