@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,9 @@ _MOST_DIGITS = 18
 
 _ID = r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*"
 _ID_WORDS = "is not an id: up to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, the first a letter, digit or _"
+
+M = TypeVar("M", bound=BaseModel)
+_set = object.__setattr__  # past the models, which are frozen
 
 PATTERN_WORDS: dict[str, str] = {}
 """What to say of text that does not match a pattern of ours."""
@@ -117,9 +120,19 @@ def _json_fault(value: Any, depth: int = 0) -> _Fault | None:
     return _Fault(fault, []) if fault else None
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Return whether it is text without fault at first sight, as most is: a shortcut for what is asked of every member."""
     return type(value) is str and value.isascii() and "\0" not in value
+
+
+def known_valid(kind: type[M], fields: dict[str, Any], given: set[str]) -> M:
+    """Return the model that validating would make, of values that it would take as they are: all its fields, in their order."""
+    made = object.__new__(kind)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", given)
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
 
 
 def whole_number(text: str) -> int | None:
@@ -158,9 +171,9 @@ def _member_fault(value: dict[Any, Any] | list[Any], depth: int) -> _Fault | Non
         if is_object:
             if not isinstance(key, str):
                 return _Fault(f"has the key {shortened(repr(key))}, a {type(key).__name__}; keys must be strings", [])
-            if not _is_plain(key) and (fault := _text_fault(key)):
+            if not is_plain(key) and (fault := _text_fault(key)):
                 return _Fault(f"has a key that {fault}", [])
-        if not _is_plain(member) and (found := _json_fault(member, depth)):
+        if not is_plain(member) and (found := _json_fault(member, depth)):
             found.steps.append(shortened(str(key)))
             return found
     return None

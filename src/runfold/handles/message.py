@@ -9,7 +9,7 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
-from runfold.domain.message import MessageAdded, Role
+from runfold.domain.message import MessageAdded, Role, plain_message
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.errors import InvalidEvent
@@ -107,11 +107,16 @@ def add_message(
     """
     if auto_deny and keep_approvals:
         raise InvalidEvent("keep_approvals", "contradicts `auto_deny`: leave one of them out")
-    said: dict[str, Any] = {"message_id": message_id or self.executor.new_id("msg"), "role": role, "streaming": streaming}
-    if not (name is tool_call_id is author is activity_type is encrypted_value is None):  # mostly there is only the content
-        said |= {"name": name, "tool_call_id": tool_call_id, "author": author}
-        said |= {"activity_type": activity_type, "encrypted_value": encrypted_value}
-    message = message_of(() if streaming and not content else content, said)
+    content = () if streaming and not content else content
+    has_more = not (name is tool_call_id is author is activity_type is encrypted_value is None)  # mostly there is only content
+    made_id = None if message_id else self.executor.new_id("msg")
+    message = plain_message(made_id, role, content, streaming=streaming) if made_id and not has_more else None
+    if message is None:
+        said: dict[str, Any] = {"message_id": made_id or message_id, "role": role, "streaming": streaming}
+        if has_more:
+            said |= {"name": name, "tool_call_id": tool_call_id, "author": author}
+            said |= {"activity_type": activity_type, "encrypted_value": encrypted_value}
+        message = message_of(content, said)
     decide = partial(_add, self.id, message, auto_deny, keep_approvals, envelope)  # one object, where a closure is eight
     return Plan(self.id, decide, child_of(self, Message, message.message_id), envelope)
 
