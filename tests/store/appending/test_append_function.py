@@ -232,3 +232,26 @@ def test_nothing_is_compressed_while_others_wait_to_append(recorder, row) -> Non
     state = b'{"reason":"%s"}' % (b"the same words again " * 1_000)
     recorder.writer.append([row("run_a", 1, state)])
     assert list(recorder.reader.rows("SELECT pg_column_size(state), state FROM runfold.log")) == [(len(state), state)]
+
+
+EVENTS = """SELECT * FROM runfold.append_events(
+    ARRAY(SELECT ROW('run_' || i %% 10, i / 10 + 1, 'run.noted', 1, '{}', NULL, 'default', 'thread_1', gen_random_uuid(),
+                     '{}', '{}')::runfold.new_event
+            FROM generate_series(0, 299) AS i), %s)"""
+GROUPS = """SELECT * FROM runfold.append_events_in_groups(
+    ARRAY(SELECT 'run_' || i FROM generate_series(0, 9) AS i), array_fill('run.noted'::text, '{10}'),
+    array_fill(1::smallint, '{10}'), NULL, array_fill('default'::text, '{10}'), array_fill('thread_1'::text, '{10}'),
+    array_fill('{}'::jsonb, '{10}'), array_fill('{}'::jsonb, '{10}'),
+    ARRAY(SELECT i %% 10 + 1 FROM generate_series(0, 299) AS i), ARRAY(SELECT i / 10 + 1 FROM generate_series(0, 299) AS i),
+    array_fill('{}'::bytea, '{300}'), ARRAY(SELECT gen_random_uuid() FROM generate_series(0, 299)), %s)"""
+
+
+@pytest.mark.parametrize("setting", ["work_mem = '64kB'", "enable_hashagg = off", "enable_sort = on"])
+@pytest.mark.parametrize("asked", [EVENTS, GROUPS], ids=["events", "groups"])
+def test_streams_in_turn_follow_each_other_whatever_the_settings_of_who_calls(database, asked, setting) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("SET runfold.tenant = '*'")
+        connection.execute(f"SET {setting}")
+        row = connection.execute(asked, [bytes(16 * 300)]).fetchone()
+    assert row is not None
+    assert (row[0], row[2]) == (1, None)
