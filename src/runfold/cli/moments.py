@@ -51,7 +51,7 @@ def list_moments(call: Call) -> None:
         call.answer({"as_of": position, "items": [view.model_dump(mode="json") for view in found]})
         return
     from runfold.terminal.console import print_whole
-    from runfold.terminal.tables import moment_table
+    from runfold.terminal.read_models import moment_table
     from runfold.terminal.text import counted
 
     print_whole(call.out, moment_table(found))
@@ -98,7 +98,7 @@ def schemas(call: Call) -> None:
         )
         return
     from runfold.terminal.console import print_whole
-    from runfold.terminal.tables import schema_table
+    from runfold.terminal.read_models import schema_table
     from runfold.terminal.text import counted, shown
 
     print_whole(call.out, schema_table(found))

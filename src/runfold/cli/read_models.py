@@ -66,7 +66,7 @@ def _drop(call: Call, ledger: "Ledger", name: str, *, yes: bool) -> None:
 
 def _print(call: Call, found: "list[ProjectionStatus]") -> None:
     from runfold.terminal.console import print_whole
-    from runfold.terminal.tables import projection_table
+    from runfold.terminal.read_models import projection_table
     from runfold.terminal.text import counted, shown
 
     print_whole(call.out, projection_table(found))

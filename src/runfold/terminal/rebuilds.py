@@ -1,11 +1,13 @@
 """Rebuilds: what was folded again, and which rows differ from those in use."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 
 from runfold.terminal.console import print_whole
-from runfold.terminal.tables import rebuilt_table
+from runfold.terminal.tables import table
 from runfold.terminal.text import counted, shown
 
 if TYPE_CHECKING:
@@ -25,6 +27,21 @@ def print_rebuilt(out: Console, found: "list[Rebuilt]", seconds: float, *, with_
             for example in each.compared.examples if with_rows else ():
                 _print_row(out, example)
     out.print(f"{counted(len(found), 'read model')} in {seconds:.1f} s", style="dim", soft_wrap=True)
+
+
+def rebuilt_table(rebuilt: "Iterable[Rebuilt]") -> Table:
+    """Draw read models that were rebuilt."""
+    rows = (
+        (
+            each.name,
+            "in use" if each.switched else "dropped",
+            each.position,
+            "" if each.compared is None else each.compared.rows,
+            "" if each.compared is None else each.compared.different,
+        )
+        for each in rebuilt
+    )
+    return table(("name", "new table", "#filled to", "#compared", "#different"), rows, wraps="name")
 
 
 def _differing(name: str, number: int) -> str:

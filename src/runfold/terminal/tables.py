@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runfold.terminal import styles
-from runfold.terminal.text import duration, one_line, seconds, shown, to_the_minute
+from runfold.terminal.text import duration, one_line, shown, to_the_minute
 
 if TYPE_CHECKING:
     from runfold.handles.keys import KeyView
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from runfold.projections.runs.attention_row import AttentionRow
     from runfold.projections.runs.summary import RunSummary
     from runfold.projections.threads import ThreadRow
-    from runfold.projector.past.as_of import PastSchema
-    from runfold.projector.rebuilding.rebuilt import Rebuilt
-    from runfold.projector.status import ProjectionStatus
     from runfold.queries.approvals import ApprovalWords
     from runfold.queries.decisions import DecisionWords
-    from runfold.queries.moments import MomentView
     from runfold.queries.problems import ProblemWords
     from runfold.queries.runs.summary import RunSummaryView
     from runfold.queries.tool_calls import ListedToolCall
@@ -48,7 +44,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], wraps: str = ""
     return made
 
 
-def _status(word: str, colours: Mapping[str, str]) -> Text:
+def status_cell(word: str, colours: Mapping[str, str]) -> Text:
+    """Draw a state in its colour."""
     return shown(word, colours.get(word, ""))
 
 
@@ -94,7 +91,7 @@ def run_table(runs: "Iterable[RunSummary]") -> Table:
     rows = (
         (
             run.run_id,
-            _status(run.status, styles.RUN),
+            status_cell(run.status, styles.RUN),
             one_line(run.agent_id, 40),
             run.steps,
             run.tool_calls,
@@ -112,8 +109,8 @@ def attention_table(runs: "Iterable[AttentionRow]") -> Table:
     rows = (
         (
             run.run_id,
-            _status(run.severity, styles.SEVERITY),
-            _status(run.status, styles.RUN),
+            status_cell(run.severity, styles.SEVERITY),
+            status_cell(run.status, styles.RUN),
             ", ".join(run.reasons),
             one_line(run.agent_id, 40),
             run.goal_id or "",
@@ -163,7 +160,7 @@ def tool_call_table(calls: "Iterable[ListedToolCall]") -> Table:
         (
             call.call_id,
             one_line(call.name or "", 40),
-            _status(call.status, styles.TOOL_CALL),
+            status_cell(call.status, styles.TOOL_CALL),
             _arguments(call, 80),
             call.run_id,
             call.error_code or "",
@@ -185,7 +182,7 @@ def decision_table(decisions: "Iterable[DecisionRow]", words: "Mapping[tuple[str
             row.decision_type,
             row.node_id or "",
             one_line(words[row.run_id, row.decision_id].line, 120),
-            _status(_OUTCOMES[row.outcome_success], styles.OUTCOME),
+            status_cell(_OUTCOMES[row.outcome_success], styles.OUTCOME),
             to_the_minute(row.made_at),
         )
         for row in decisions
@@ -199,7 +196,7 @@ def approval_table(approvals: "Iterable[ApprovalRow]", words: "Mapping[str, Appr
     rows = (
         (
             row.approval_id,
-            _status(row.status, styles.APPROVAL),
+            status_cell(row.status, styles.APPROVAL),
             one_line(row.action, 40),
             _allowed(words[row.approval_id]),
             row.run_id,
@@ -230,7 +227,7 @@ def problem_table(problems: "Iterable[ProblemRow]", words: "Mapping[tuple[str, s
     heads = ("severity", "status", "description", "run", "goal", "reported (UTC)")
     rows = (
         (
-            _status(row.severity, styles.SEVERITY),
+            status_cell(row.severity, styles.SEVERITY),
             row.status,
             one_line(words[row.run_id, row.problem_id].description, 120),
             row.run_id,
@@ -276,7 +273,7 @@ def key_table(keys: "Iterable[KeyView]") -> Table:
     rows = (
         (
             key.id,
-            _status(key.status, styles.KEY),
+            status_cell(key.status, styles.KEY),
             key.label,
             key.owner,
             ", ".join(key.scopes),
@@ -287,69 +284,3 @@ def key_table(keys: "Iterable[KeyView]") -> Table:
         for key in keys
     )
     return table(("id", "status", "label", "owner", "scopes", "created (UTC)", "expires", "revoked"), rows)
-
-
-def moment_table(moments: "Iterable[MomentView]") -> Table:
-    """Draw moments."""
-    rows = (
-        (
-            moment.id,
-            _status(moment.state, styles.MOMENT),
-            moment.position,
-            f"{moment.done * 100 // moment.total}%" if moment.total else "",
-            moment.asked_by,
-            to_the_minute(moment.used_at),
-            to_the_minute(moment.expires_at),
-        )
-        for moment in moments
-    )
-    return table(("id", "state", "#as of", "#folded", "requested by", "last used (UTC)", "expires"), rows)
-
-
-def projection_table(projections: "Iterable[ProjectionStatus]") -> Table:
-    """Draw read models and how far each is."""
-    rows = (
-        (
-            status.name,
-            status.version,
-            _status(status.state, styles.PROJECTION),
-            "" if status.position is None else status.position,
-            status.behind_events,
-            seconds(status.behind_seconds),
-            status.worker or "",
-        )
-        for status in projections
-    )
-    return table(("name", "#version", "state", "#position", "#behind", "#for", "worker"), rows, wraps="worker")
-
-
-def rebuilt_table(rebuilt: "Iterable[Rebuilt]") -> Table:
-    """Draw read models that were rebuilt."""
-    rows = (
-        (
-            each.name,
-            "in use" if each.switched else "dropped",
-            each.position,
-            "" if each.compared is None else each.compared.rows,
-            "" if each.compared is None else each.compared.different,
-        )
-        for each in rebuilt
-    )
-    return table(("name", "new table", "#filled to", "#compared", "#different"), rows, wraps="name")
-
-
-def schema_table(schemas: "Iterable[PastSchema]") -> Table:
-    """Draw schemas that hold read models of the past."""
-    rows = (
-        (
-            each.schema,
-            each.position,
-            each.run_id or "",
-            ", ".join(each.names),
-            "ready" if each.ready else "failed" if each.error else "unfinished",
-            "until dropped" if each.kept else "while used",
-            to_the_minute(each.created_at),
-        )
-        for each in schemas
-    )
-    return table(("schema", "#as of", "run", "read models", "state", "kept", "created (UTC)"), rows, wraps="read models")
