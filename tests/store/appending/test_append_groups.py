@@ -8,7 +8,8 @@ import pytest
 from psycopg import errors
 
 from runfold.store.appending import packing
-from runfold.store.appending.append_call import Placed
+from runfold.store.appending.append_call import AppendCall, Placed, new_salts
+from runfold.store.appending.writer import Writer
 from runfold.store.codec import Row
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
@@ -147,3 +148,66 @@ def test_what_does_not_fit_together_is_refused_and_takes_no_position(database: T
         assert connection.execute("SELECT position FROM runfold.head").fetchone() == (0,)
         connection.execute(call(given))  # type: ignore[arg-type]
         assert connection.execute("SELECT position FROM runfold.head").fetchone() == (2,)
+
+
+def test_groups_that_follow_others_on_their_way_are_stored_with_them_or_not_at_all(recorder: Recorder, row) -> None:
+    """Several batches at once, where the first may be refused, and each is of groups or of events alone."""
+    rng = random.Random(7)  # noqa: S311
+    call = AppendCall(recorder.writer._connected())
+    at = dict.fromkeys("ab", 0)
+    stored = refused = 0
+    for _ in range(60):
+        first_from = {stream: version + 1 for stream, version in at.items()}
+        is_wrong = rng.random() < 0.3
+        batches = []
+        for _ in range(2):
+            each = rng.choice((1, 3, 4, 9))
+            batches.append(
+                [row(f"run_{stream}", first_from[stream] + is_wrong + number) for stream in "ab" for number in range(each)]
+            )
+            first_from = {stream: version + each for stream, version in first_from.items()}
+        sent = None
+        for rows in batches:
+            sent = call.send(rows, {}, new_salts(len(rows)), sent)
+        answers = [call.receive(is_last=False), call.receive(is_last=True)]
+        if is_wrong:
+            assert answers == [{("default", f"run_{stream}"): version for stream, version in at.items()}, None]
+            refused += 1
+        else:
+            positions = [answer.first_position for answer in answers if isinstance(answer, Placed)]
+            assert positions == [stored + 1, stored + len(batches[0]) + 1]
+            stored += sum(map(len, batches))
+            at = {stream: version - 1 for stream, version in first_from.items()}
+    assert recorder.reader.head().position == stored
+    assert min(stored, refused) > 10
+
+
+def test_of_each_stream_groups_read_two_versions_at_most_in_a_log_that_grew_since_they_were_planned(
+    database: TestDatabase, recorder: Recorder, row
+) -> None:
+    read = "SELECT seq_tup_read, coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relid = 'runfold.log'::regclass"
+
+    def append(times: int) -> tuple[int, int]:
+        """Rows that were read from end to end, and by an index, for three streams and one that is watched."""
+        before = rows_read()
+        for _ in range(times):
+            rows = [row(f"run_{stream}", at[stream] + number) for number in range(1, 6) for stream in "bcd"]
+            recorder.writer.append(rows, {("default", "run_a"): at["a"]})
+            at.update({stream: at[stream] + 5 for stream in "bcd"})
+        after = rows_read()
+        return after[0] - before[0], after[1] - before[1]
+
+    def rows_read() -> tuple[int, int]:
+        recorder.writer._connected().execute("SELECT pg_stat_force_next_flush()")
+        return admin.execute(read).fetchone() or (0, 0)
+
+    at = dict.fromkeys("abcd", 0)
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        append(10)  # planned while the log is all but empty
+        other = Writer(recorder.store)
+        other.append([row("run_a", number) for number in range(1, 3001)])
+        other.close()
+        at["a"] = 3000
+        from_end_to_end, by_index = append(20)
+    assert from_end_to_end == 0
+    assert 20 * 4 <= by_index <= 20 * 4 * 2
