@@ -74,6 +74,8 @@ class EventTypes:
     def __init__(self) -> None:
         self._classes: dict[str, type[Event]] = {}
         self._upcasts: dict[tuple[str, int], Upcast] = {}
+        self._validators: dict[tuple[str, int], Callable[[bytes], Event]] = {}
+        """What reads today's shapes, by type and version, once each was read."""
 
     def register(self, event_class: type[Event]) -> None:
         """Register a class. Two classes under one name are a programming error."""
@@ -123,16 +125,22 @@ class EventTypes:
 
     def read(self, type: str, schema_version: int, data: bytes, position: int | None = None) -> Event:
         """Stored bytes → event of today's shape. Raises UnknownEventType, UnreadableEvent."""
-        event_class = self._classes.get(type)
-        if event_class is None or schema_version > event_class.schema_version:
-            raise UnknownEventType(type, schema_version, position)
         try:
-            if schema_version == event_class.schema_version:
-                return event_class.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]
-            return self._read_old(event_class, schema_version, data, position)
+            validate = self._validators.get((type, schema_version))
+            return self._read_first(type, schema_version, data, position) if validate is None else validate(data)
         except ValidationError as error:
             has_new_field = error.errors(include_url=False)[0]["type"] == "extra_forbidden"
             raise UnreadableEvent(type, position, refusal(error).args[0], has_new_field=has_new_field) from None
+
+    def _read_first(self, type: str, schema_version: int, data: bytes, position: int | None) -> Event:
+        """Return an event of a shape that is not today's, or that was not read before."""
+        event_class = self._classes.get(type)
+        if event_class is None or schema_version > event_class.schema_version:
+            raise UnknownEventType(type, schema_version, position)
+        if schema_version < event_class.schema_version:
+            return self._read_old(event_class, schema_version, data, position)
+        validate = self._validators[type, schema_version] = event_class.__pydantic_validator__.validate_json
+        return validate(data)  # type: ignore[no-any-return]
 
     def _read_old(self, event_class: type[Event], version: int, data: bytes, position: int | None) -> Event:
         try:
@@ -261,10 +269,10 @@ class Recorded:
     """
 
     __slots__ = (
+        "_event",
         "_read",
         "_state",
         "context_json",
-        "event",
         "event_id_bytes",
         "metadata_json",
         "position",
@@ -280,8 +288,8 @@ class Recorded:
 
     _state: bytes
     _read: Callable[[str, int, bytes, int], Event]
-    event: Event
-    """What happened, read from what is stored when it is first asked for. Raises UnknownEventType, UnreadableEvent."""
+    _event: Event | None
+    """None before it is read."""
     type: str
     """The event's stored name."""
     salt: bytes | None
@@ -306,14 +314,19 @@ class Recorded:
         salt: bytes | None = None,
     ) -> None:
         self.position, self.stream, self.version = position, stream, version
-        self.type, self.event, self.schema_version = event.type, event, schema_version
+        self.type, self._event, self.schema_version = event.type, event, schema_version
         self.tenant_id, self.thread_id = tenant_id, thread_id
         self.event_id_bytes, self.recorded_at, self.salt = event_id_bytes, recorded_at, salt
         self.context_json, self.metadata_json = context_json, metadata_json
 
     @classmethod
-    def unread(cls, columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event]) -> Self:
-        """Return one whose event is `read` when it is first asked for; its columns are in the order of `store/codec.py`."""
+    def unread(
+        cls, columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event], event: Event | None = None
+    ) -> Self:
+        """Return one whose event is `read` when it is first asked for; its columns are in the order of `store/codec.py`.
+
+        Where the event is known already, it is not read.
+        """
         recorded = _new(cls)
         (
             recorded.position,
@@ -330,7 +343,7 @@ class Recorded:
             recorded.metadata_json,
             recorded.salt,
         ) = columns
-        recorded._read = read
+        recorded._read, recorded._event = read, event
         return recorded
 
     @classmethod
@@ -338,14 +351,13 @@ class Recorded:
         """Return the same as one of this class. Raises UnknownEventType, UnreadableEvent."""
         return cls(*recorded._values())
 
-    def __getattr__(self, name: str) -> Any:
-        """Read the event, when it is asked for the first time; `_replace` is the name that `but` had as a named tuple's."""
-        if name == "event":
-            self.event = event = self._read(self.type, self.schema_version, self._state, self.position)
-            return event
-        if name == "_replace":
-            return self.but
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+    @property
+    def event(self) -> Event:
+        """What happened, read from what is stored when it is first asked for. Raises UnknownEventType, UnreadableEvent."""
+        event = self._event
+        if event is None:
+            self._event = event = self._read(self.type, self.schema_version, self._state, self.position)
+        return event
 
     @property
     def payload_bytes(self) -> int:
@@ -360,10 +372,7 @@ class Recorded:
     def let_go(self) -> None:
         """Keep the event as it is stored alone; it is read anew when it is asked for again."""
         if hasattr(self, "_state"):
-            try:  # noqa: SIM105  it is done for each event of a stream, and `suppress` takes as long as the rest
-                del self.event
-            except AttributeError:
-                pass  # somebody else has just done so
+            self._event = None
 
     def _values(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in _FIELDS])
@@ -371,6 +380,9 @@ class Recorded:
     def but(self, **changes: Any) -> Self:
         """Return the same with other values."""
         return type(self)(**{**dict(zip(_FIELDS, self._values(), strict=True)), **changes})
+
+    _replace = but
+    """The name that it had as a named tuple's."""
 
     def __eq__(self, other: object) -> bool:
         return self._values() == other._values() if isinstance(other, Recorded) else NotImplemented

@@ -57,9 +57,7 @@ def encode(event: Event, limits: Limits) -> bytes:
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:
     """A stored row → recorded event, which is read. Raises UnknownEventType, UnreadableEvent."""
-    recorded = Recorded.unread(columns, read := types.read)
-    recorded.event = read(columns[3], columns[4], columns[5], columns[0])  # asked for at once: quicker than to find it missing
-    return recorded
+    return Recorded.unread(columns, types.read).readable()
 
 
 def unread(columns: tuple[Any, ...]) -> Recorded:
@@ -77,9 +75,7 @@ def as_recorded(row: Row, position: int, recorded_at: datetime, event: Event) ->
 
     Of its salt nothing is known, and its context and metadata are as they were sent: the database writes them otherwise.
     """
-    recorded = unread((position, *row[:5], *row[6:9], recorded_at, *row[9:], None))
-    recorded.event = event
-    return recorded
+    return Recorded.unread((position, *row[:5], *row[6:9], recorded_at, *row[9:], None), _read, event)
 
 
 _read = event_types.read

@@ -167,6 +167,10 @@ class Reader:
         if self.tenant != EVERY_TENANT:
             wanted = replace(wanted, tenant_id=self.tenant)
         positions = limit if wanted == Filter() else SEARCHED
+        if wanted == Filter() and up_to - after > limit and not descending:
+            found, end = self.raw_stretch(wanted, after, after + limit, limit)
+            if not is_all(found, limit, self._page_bytes):
+                return found, end  # where the log ends makes no difference then
         by_type = narrows_by_type(wanted)
         if not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
             up_to = min(up_to, max(after, self.head().position))  # there is no looking through what is not there yet
