@@ -26,13 +26,16 @@ _SEQUENCE_DIGITS = 19
 
 def disclosed_data(recorded: Recorded) -> bytes:
     """Return what happened, as JSON."""
-    event = recorded.event
+    return _disclosed(recorded, recorded.event)
+
+
+def _disclosed(recorded: Recorded, event: Event) -> bytes:
     if isinstance(event, RawEvent):
         return orjson.dumps(event.disclosed)
     needed = _needed(type(event))
     if needed is not None and recorded.schema_version == event.schema_version and needed <= event.__pydantic_fields_set__:
         stored: bytes | None = getattr(recorded, "payload", None)
-        if stored is not None and not (_LF in stored or _CR in stored or b"null" in stored):  # as all that Runfold writes
+        if stored is not None and not (_LF in stored or _CR in stored) and stored.find(b"null") < 0:  # as all that Runfold writes
             return stored
     return event.__pydantic_serializer__.to_json(event, exclude_none=True, exclude=event.undisclosed or None)
 
@@ -68,26 +71,25 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def event_json(recorded: Recorded) -> bytes:
     """Return the event as `Recorded.as_json` has it, in one line."""
-    is_raw = isinstance(recorded.event, RawEvent)
-    digits = recorded.event_id_bytes.hex()  # a UUID of its own takes three times as long to make
-    return orjson.dumps(
-        {
-            "position": recorded.position,
-            "stream": recorded.stream,
-            "version": recorded.version,
-            "type": recorded.type,
-            "event_id": f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
-            "tenant_id": recorded.tenant_id,
-            "thread_id": recorded.thread_id,
-            "recorded_at": recorded.recorded_at,
-            "schema_version": recorded.schema_version,
-            "data_version": recorded.event.schema_version,
-            "context": orjson.Fragment(recorded.context_json),
-            "metadata": orjson.Fragment(recorded.metadata_json),
-            "data": orjson.Fragment(disclosed_data(recorded)),
-            **({"raw": True} if is_raw else {}),
-        }
-    )
+    event, digits = recorded.event, recorded.event_id_bytes.hex("-", 2)  # a UUID of its own takes three times as long to make
+    facts: dict[str, Any] = {
+        "position": recorded.position,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "type": recorded.type,
+        "event_id": f"{digits[:4]}{digits[5:29]}{digits[30:34]}{digits[35:]}",
+        "tenant_id": recorded.tenant_id,
+        "thread_id": recorded.thread_id,
+        "recorded_at": recorded.recorded_at,
+        "schema_version": recorded.schema_version,
+        "data_version": event.schema_version,
+        "context": orjson.Fragment(recorded.context_json),
+        "metadata": orjson.Fragment(recorded.metadata_json),
+        "data": orjson.Fragment(_disclosed(recorded, event)),
+    }
+    if isinstance(event, RawEvent):
+        facts["raw"] = True
+    return orjson.dumps(facts)
 
 
 def cloudevent(recorded: Recorded, epoch: UUID, data: bytes | None = None) -> bytes:

@@ -37,7 +37,10 @@ from runfold.store.reading.reader import Head, Reader
 LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05
 NEAR, NEAR_OF_THREAD = 100_000, 20_000
-"""Who is not further behind than this shares what is read with others: after a restart everybody is behind at once."""
+"""Who is not further behind than this shares what is read with others: after a restart everybody is behind at once.
+
+So does who wants most of what there is, while few are behind: then it is read ahead of them.
+"""
 MOST_EVENTS, FEWEST_EVENTS = 500, 10
 CHUNK_BYTES = 256 * 1024
 
@@ -59,7 +62,7 @@ class Follower:
         self._run = asked.run
         self._woken = asyncio.Event()
         self._work: asyncio.Future[Any] | None = None
-        self._is_alone = False
+        self._is_alone = self._is_dense = False
         self._block, self._block_begins = list[Entry](), 0
         """What was read with others; it may be gone from the memory of all before this one comes to it."""
         self._limit = 50
@@ -205,6 +208,7 @@ class Follower:
     def _given(self, span: Span[Frame]) -> bytes:
         frames = self._state.looked(span)
         self.events = len(frames)
+        self._is_dense = 2 * len(span.events) >= span.up_to - span.after
         named = [frame.data for frame in frames]
         return b"".join(named if self._asked.is_named else map(self._frames.unnamed, named))
 
@@ -245,7 +249,8 @@ class Follower:
         if self._is_alone or self._feed.is_damaged or not isinstance(self._step, Read):
             return None
         near = NEAR if self.wanted.thread_id is None else NEAR_OF_THREAD
-        return self._feed.fetch(self.position + 1) if self.position >= self._feed.position - near else None
+        is_near = self.position >= self._feed.position - near
+        return self._feed.fetch(self.position + 1) if is_near or (self._is_dense and self._feed.reads_ahead) else None
 
     def _taken(self, found: int | Head | Page | Block) -> bytes:
         if isinstance(found, Head):

@@ -135,7 +135,7 @@ class LogSource:
             if not self._follow:
                 self._state.ends_at(after)
             return Span(after, after, head.epoch)
-        found = self._reader.stretch(wanted.filter, after=after, up_to=head.position, limit=PAGE)
+        found = self._reader.knowing(head).stretch(wanted.filter, after=after, up_to=head.position, limit=PAGE)
         self._state.confirmed(epochs.still(self._reader, found.position, head.epoch).epoch)
         return Span(after, found.position, self._state.epoch, found.events)
 

@@ -158,11 +158,16 @@ class Feed:
 
         Not where so much is read for so many that it might be forgotten before anybody comes to it.
         """
-        behind = len(self._all) - sum(map(len, self._parked.values()))
-        if block.size * MOST_BLOCKS <= KEPT_BYTES and behind * (1 + AHEAD) <= MOST_BLOCKS:
+        if block.size * MOST_BLOCKS <= KEPT_BYTES and self.reads_ahead:
             last = block.entries[-1].recorded.position
             for after in range(last, min(last + AHEAD * BLOCK, up_to), BLOCK):
                 self.fetch(after + 1)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Return whether so few are behind that what is read ahead for each is still there when they come to it."""
+        behind = len(self._all) - sum(map(len, self._parked.values()))
+        return behind * (1 + AHEAD) <= MOST_BLOCKS
 
     def frame(self, entry: Entry, form: Form) -> bytes:
         """Return the event's bytes, made when they are first asked for."""

@@ -54,8 +54,10 @@ class Page(NamedTuple):
 
 def read_page(reader: Reader, frames: Frames, wanted: Wanted, after: int, up_to: int, limit: int, epoch: UUID) -> Page:
     """Return the events after a position of a history, at most so many. Raises HistoryChanged, LedgerUnavailable, Damage."""
-    head = min(up_to, reader.head().position)
-    stretch = reader.stretch(wanted.filter, after=after, up_to=head, limit=limit) if head > after else Stretch([], after)
+    head = reader.head()
+    up_to = min(up_to, head.position)
+    looking = reader.knowing(head)
+    stretch = looking.stretch(wanted.filter, after=after, up_to=up_to, limit=limit) if up_to > after else Stretch([], after)
     present = epochs.still(reader, stretch.position, epoch).epoch
     shown = [recorded for recorded in stretch.events if wanted.shown.takes(recorded)]
     given = [Frame(recorded.position, frames.frame(recorded, present, wanted.form)) for recorded in shown]

@@ -66,6 +66,7 @@ class Reader:
         self._read: Callable[[tuple[Any, ...]], Recorded] = unread
         self._page_bytes: int | None = None
         self._is_unlocked = False
+        self._known_head = 0
 
     def of(self, tenant_id: str) -> "TenantReader":
         """One tenant's part of it. Raises UsageError for what is no tenant."""
@@ -89,6 +90,12 @@ class Reader:
         """Return the same, of which no stretch holds more payload than that, unless its first event does."""
         other = copy(self)
         other._page_bytes = page_bytes
+        return other
+
+    def knowing(self, head: Head) -> Self:
+        """Return the same for who has just asked for the head: how far the log goes is not asked again for what is before it."""
+        other = copy(self)
+        other._known_head = head.position
         return other
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -172,7 +179,7 @@ class Reader:
             if not is_all(found, limit, self._page_bytes):
                 return found, end  # where the log ends makes no difference then
         by_type = narrows_by_type(wanted)
-        if not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
+        if up_to > self._known_head and not wanted.is_of_thread and up_to - after > (NEAR if by_type else positions):
             up_to = min(up_to, max(after, self.head().position))  # there is no looking through what is not there yet
         if by_type and up_to - after > NEAR:
             return stretch_by_type(self.rows, wanted, after, up_to, limit, descending=descending, most_bytes=self._page_bytes)
