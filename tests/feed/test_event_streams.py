@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from runfold import Ledger, Run
 from runfold.access.limits import Limits
+from runfold.feed import follower as followers
 from runfold.feed import shared as feeds
 from runfold.feed import tail as tails
 from runfold.http.app import create_app
@@ -351,9 +352,9 @@ def test_what_is_kept_of_large_events_is_bounded_and_nobody_misses_any(
         assert positions(stream.until_named("run.completed")) == list(range(1, 403))
 
 
-def test_what_comes_next_is_read_ahead_once_and_nothing_beyond_the_end(
-    address: str, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """After which positions a block of 20 was read for all who come by."""
     monkeypatch.setattr(feeds, "BLOCK", 20)
     read: list[int] = []
     really = tails.Tail.read
@@ -363,12 +364,37 @@ def test_what_comes_next_is_read_ahead_once_and_nothing_beyond_the_end(
         return really(tail, after, up_to)
 
     monkeypatch.setattr(tails.Tail, "read", noted)
+    return read
+
+
+def test_what_comes_next_is_read_ahead_once_and_nothing_beyond_the_end(address: str, run: Run, read: list[int]) -> None:
     for number in range(200):
         run.submit_add_message("user", str(number))
     run.complete()
     with Stream.open(address, "/events?up_to=130") as stream:
         assert positions(stream.until_named("end")) == list(range(1, 131))
     assert sorted(read) == list(range(0, 130, 20))
+
+
+def test_far_behind_too_it_is_read_ahead_for_who_wants_most_of_it_and_for_nobody_else(
+    address: str, run: Run, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "NEAR", 0)
+    for number in range(200):
+        run.submit_add_message("user", str(number))
+    run.complete()
+    with Stream.open(address, "/events?types=run.*&up_to=130") as stream:
+        assert positions(stream.until_named("end")) == [2, 3]
+    assert read == []
+    with Stream.open(address, "/events?types=message.*&up_to=130") as stream:
+        assert positions(stream.until_named("end")) == list(range(4, 131))
+    assert sorted(read) == list(range(min(read), 130, 20))
+    with monkeypatch.context() as patched:
+        patched.setattr(feeds, "MOST_BLOCKS", 2)  # as if too many were behind to read ahead for each
+        before = len(read)
+        with Stream.open(address, "/events?up_to=130") as stream:
+            assert positions(stream.until_named("end")) == list(range(1, 131))
+        assert len(read) == before
 
 
 def test_events_that_cannot_be_read_end_the_streams_that_want_them_and_no_others(

@@ -1,5 +1,6 @@
 """Asking without the interpreter's lock finds, refuses and forgets what psycopg's own way does."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +13,11 @@ from runfold import Ledger
 from runfold.errors import LedgerUnavailable
 from runfold.store import unlocked
 from runfold.store.datastore import Datastore
+from runfold.store.hint import CHANNEL, Listener
 from runfold.store.reading.filter import Filter
 from runfold.store.unlocked import Unlocked
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 VALUES: list[Any] = [1, -1, 40_000, 2**40, "ä\n%", True, None, 1.5, b"\0\xff", UUID(int=7), MOMENT]
@@ -56,6 +59,32 @@ def test_a_refusal_is_the_same_error_and_the_connection_goes_on(connection: psyc
             with pytest.raises(kind):
                 ask(query)
     assert asking.rows("SELECT %b", [1]) == [(1,)]
+
+
+def test_a_statement_without_rows_is_done_or_refused_as_psycopg_does(connection: psycopg.Connection[Any]) -> None:
+    asking = Unlocked(connection)
+    asking.execute("SET application_name = 'somebody'")
+    assert asking.rows("SHOW application_name", []) == [("somebody",)]
+    for statement, kind in (("SET nothing_such = 1", psycopg.errors.UndefinedObject), ("NOTIF", psycopg.errors.SyntaxError)):
+        for ask in (connection.execute, asking.execute):
+            with pytest.raises(kind):
+                ask(statement)
+    assert asking.rows("SELECT %b", [1]) == [(1,)]
+
+
+def test_a_hint_that_comes_with_the_answer_to_a_question_is_not_waited_for(shared_database: TestDatabase) -> None:
+    datastore = Datastore(shared_database.url)
+    listener = Listener(datastore)
+    try:
+        listener.wait(0)  # it begins to listen
+        with datastore.connect() as other:
+            Unlocked(other).execute(f"NOTIFY {CHANNEL}")
+        assert listener.asking().rows("SELECT %b", [1]) == [(1,)]
+        waiting = threading.Thread(target=listener.wait, args=(3600.0,), daemon=True)
+        waiting.start()
+        until(lambda: not waiting.is_alive())
+    finally:
+        listener.close()
 
 
 def test_no_more_is_prepared_than_so_much(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:

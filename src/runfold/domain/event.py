@@ -320,9 +320,7 @@ class Recorded:
         self.context_json, self.metadata_json = context_json, metadata_json
 
     @classmethod
-    def unread(
-        cls, columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event], event: Event | None = None
-    ) -> Self:
+    def unread(cls, columns: tuple[Any, ...], read: Callable[[str, int, bytes, int], Event], event: Event | None = None) -> Self:
         """Return one whose event is `read` when it is first asked for; its columns are in the order of `store/codec.py`.
 
         Where the event is known already, it is not read.

@@ -38,9 +38,7 @@ LOOK_AGAIN_SECONDS = 1.0
 HISTORY_SECONDS = 0.05
 NEAR, NEAR_OF_THREAD = 100_000, 20_000
 """Who is not further behind than this shares what is read with others: after a restart everybody is behind at once.
-
-So does who wants most of what there is, while few are behind: then it is read ahead of them.
-"""
+So does who wants most of what there is, while so few are behind that it is read ahead for each."""
 MOST_EVENTS, FEWEST_EVENTS = 500, 10
 CHUNK_BYTES = 256 * 1024
 
@@ -208,7 +206,8 @@ class Follower:
     def _given(self, span: Span[Frame]) -> bytes:
         frames = self._state.looked(span)
         self.events = len(frames)
-        self._is_dense = 2 * len(span.events) >= span.up_to - span.after
+        if span.up_to > span.after:
+            self._is_dense = 2 * len(span.events) >= span.up_to - span.after
         named = [frame.data for frame in frames]
         return b"".join(named if self._asked.is_named else map(self._frames.unnamed, named))
 

@@ -15,10 +15,11 @@ import psycopg
 
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerError, LedgerUnavailable
-from runfold.store.datastore import Connection, Datastore
+from runfold.store.datastore import Datastore
 from runfold.store.hint import Listener
 from runfold.store.reading.history import History
 from runfold.store.reading.reader import Head, Reader, Stretch
+from runfold.store.unlocked import Unlocked
 
 KEPT, KEPT_BYTES = 5000, 64 * 1024 * 1024
 """No more is kept than these many events of that much payload, but for the last that were read."""
@@ -138,7 +139,7 @@ class Tail:
         try:
             while self._is_wanted():
                 try:
-                    while self._read_page(listener.connected()):
+                    while self._read_page(listener.asking()):
                         pause = BUSY_SECONDS
                     self.failing_since = self.failure = None
                     listener.wait(pause)
@@ -159,8 +160,8 @@ class Tail:
             self._thread = None
             return False
 
-    def _read_page(self, connection: Connection) -> bool:
-        found, head = self._reader.news(connection, self.position, PAGE)
+    def _read_page(self, asking: Unlocked) -> bool:
+        found, head = self._reader.news(asking, self.position, PAGE)
         if head.epoch != self.epoch or (head.position < self.position and self._is_put_back()):
             self._start_over()
         elif found.events:

@@ -10,6 +10,7 @@ import time
 import psycopg
 
 from runfold.store.datastore import Connection, Datastore, is_standby
+from runfold.store.unlocked import Unlocked
 
 CHANNEL = "runfold"
 COALESCE_SECONDS = 0.005
@@ -40,27 +41,27 @@ class Hint:
             self._thread.join()
 
     def _work(self) -> None:
-        connection: Connection | None = None
+        asking: Unlocked | None = None
         while not self._closing.is_set() or self._rung.is_set():
             self._rung.wait()
             self._rung.clear()
-            connection = self._send(connection)
+            asking = self._send(asking)
             self._closing.wait(COALESCE_SECONDS)
-        if connection is not None:
-            connection.close()
+        if asking is not None:
+            asking.connection.close()
 
-    def _send(self, connection: Connection | None) -> Connection | None:
+    def _send(self, asking: Unlocked | None) -> Unlocked | None:
         try:
-            if connection is None:
-                connection = self._datastore.connect()
-                connection.execute("SET synchronous_commit = off")  # a hint need not outlive a crash
-            connection.execute(f"NOTIFY {CHANNEL}")
+            if asking is None:
+                asking = Unlocked(self._datastore.connect())
+                asking.execute("SET synchronous_commit = off")  # a hint need not outlive a crash
+            asking.execute(f"NOTIFY {CHANNEL}")
         except psycopg.Error:
-            if connection is not None:
+            if asking is not None:
                 with contextlib.suppress(psycopg.Error):
-                    connection.close()
+                    asking.connection.close()
             return None  # they poll
-        return connection
+        return asking
 
 
 class Listener:
@@ -69,6 +70,7 @@ class Listener:
     def __init__(self, datastore: Datastore) -> None:
         self._datastore = datastore
         self._connection: Connection | None = None
+        self._asking: Unlocked | None = None
         self._listens = False
 
     def connected(self) -> Connection:
@@ -76,6 +78,13 @@ class Listener:
         if self._connection is None:
             self._connection = self._datastore.connect()
         return self._connection
+
+    def asking(self) -> Unlocked:
+        """Return what asks other things over the same connection while other threads compute. Raises psycopg.Error."""
+        connection = self.connected()
+        if self._asking is None or self._asking.connection is not connection:
+            self._asking = Unlocked(connection)
+        return self._asking
 
     def wait(self, timeout: float) -> None:
         """Until a hint comes, or the time is over. The first time it only begins to listen: look again at what came before.
@@ -87,11 +96,19 @@ class Listener:
             if not self._listens:
                 self._begin(connection, timeout)
                 return
-            for _ in connection.notifies(timeout=timeout, stop_after=1):
-                pass  # of several one is enough
+            if not self._has_come(connection):
+                for _ in connection.notifies(timeout=timeout, stop_after=1):
+                    pass  # of several one is enough
         except psycopg.Error:
             self.close()
             raise
+
+    def _has_come(self, connection: Connection) -> bool:
+        """Return whether hints came while something else was asked over the connection, and take them."""
+        has_come = False
+        while connection.pgconn.notifies() is not None:
+            has_come = True
+        return has_come
 
     def _begin(self, connection: Connection, timeout: float) -> None:
         if is_standby(connection):  # until it takes over; it would refuse to listen
@@ -102,7 +119,7 @@ class Listener:
 
     def close(self) -> None:
         """Listen no more."""
-        self._listens = False
+        self._listens, self._asking = False, None
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -45,6 +45,10 @@ class Unlocked:
         finally:
             self._converting.set_pgresult(None)  # it would be held as long as the connection
 
+    def execute(self, statement: str) -> None:
+        """Have a statement done that gives no rows. Raises psycopg.Error."""
+        self._require(self.connection.pgconn.exec_(statement.encode()), ExecStatus.COMMAND_OK)
+
     def _asked(self, query: str, values: Sequence[Any]) -> PGresult:
         name, formats = self._prepare(query, self._converting.types or ()), self._converting.formats
         result = self.connection.pgconn.exec_prepared(name, values, formats, Format.BINARY)

@@ -14,13 +14,14 @@ import psycopg_pool
 from runfold.domain.event import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
-from runfold.store.datastore import EVERY_TENANT, Connection, Datastore
+from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.queries import named_queries
 from runfold.store.reading import filter as filtering
 from runfold.store.reading.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.reading.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.reading.happened import HappenedBy
 from runfold.store.reading.stretches import AHEAD, stretches
+from runfold.store.unlocked import Unlocked
 
 _QUERIES = named_queries("runfold.store.reading", "reader.sql")
 
@@ -196,14 +197,14 @@ class Reader:
                 return found + more, end
         return found, place.end
 
-    def news(self, connection: Connection, after: int, limit: int = PAGE) -> tuple[Stretch, Head]:
+    def news(self, asking: Unlocked, after: int, limit: int = PAGE) -> tuple[Stretch, Head]:
         """Return the events after a position, as `stretch` does, and the last position as of the same moment: one round trip
         over a connection of one's own, for who asks again and again. Raises LedgerUnavailable.
         """
         place = range_of(Filter(), after, after + limit, limit)
         query = f"SELECT {_HEAD}, log.* FROM runfold.head AS head LEFT JOIN LATERAL ({place.query()}) AS log ON true"
-        with self.datastore.asking(connection), connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
-            found = cursor.execute(query, place.parameters(limit), prepare=True).fetchall()
+        with self.datastore.asking(asking.connection):
+            found = asking.rows(query, place.parameters(limit))
         rows = sorted((row[3:] for row in found if row[3] is not None), key=itemgetter(0))
         return Stretch([self._read(row) for row in rows], rows[-1][0] if rows else after, size_of(rows)), Head(*found[0][:3])
 
