@@ -10,7 +10,7 @@ from runfold.cli.call import Call
 from runfold.errors import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from runfold.ledger import Ledger
     from runfold.maintenance.checking import Finding
@@ -47,8 +47,6 @@ def check(
     from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()
-    found: list[Finding] = []
-    count = 0
     with call.ledger() as ledger:
         log_check = LogCheck(ledger.recorder.reader)
         with progress_bar(call.err, "Checking", "events") as told:
@@ -60,10 +58,7 @@ def check(
                 _history(ledger.history),
                 _impure(ledger, projection or [], log_check.head),
             )
-            for finding in itertools.chain(*found_in):
-                count += 1
-                if count <= MOST_SHOWN:
-                    found.append(finding)
+            found, count = first_findings(itertools.chain(*found_in))
         lineage = [epoch.as_json() for epoch in ledger.lineage()]
     seconds = time.monotonic() - began
     facts: dict[str, Any] = {
@@ -77,6 +72,16 @@ def check(
     _answer(call, facts, found, count)
     if count:
         raise typer.Exit(DAMAGE)
+
+
+def first_findings(findings: "Iterable[Finding]") -> "tuple[list[Finding], int]":
+    """Go through all findings: those that are printed one by one, and how many there are."""
+    first: list[Finding] = []
+    count = 0
+    for count, finding in enumerate(findings, 1):
+        if count <= MOST_SHOWN:
+            first.append(finding)
+    return first, count
 
 
 def _impure(ledger: "Ledger", named: list[str], up_to: int) -> "Iterator[Finding]":
@@ -195,16 +200,20 @@ def migrate(
         more = {"mended": mended} if mended else {}
         call.answer({"applied": applied, "migrations": known, **more, "logins": logins, "logins_wanted": wanted})
         return
-    for name in applied:
-        call.out.print(f"applied {name}")
-    for fact in mended:
-        call.out.print(f"repaired: {fact}", soft_wrap=True)
-    call.out.print(f"the database is at {known[-1]}" + ("" if applied or mended else "; there was nothing to do"), soft_wrap=True)
+    _print_migrated(call, applied, mended, known[-1])
     if create_logins and not made:
         call.note(
             "The database's logins are there already, with the passwords that they have; ALTER ROLE … PASSWORD sets another."
         )
     _print_logins(call, made, wanted, logins_file)
+
+
+def _print_migrated(call: Call, applied: list[str], mended: list[str], last: str) -> None:
+    for name in applied:
+        call.out.print(f"applied {name}")
+    for fact in mended:
+        call.out.print(f"repaired: {fact}", soft_wrap=True)
+    call.out.print(f"the database is at {last}" + ("" if applied or mended else "; there was nothing to do"), soft_wrap=True)
 
 
 def _write(file: Path, made: "list[Login]") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runfold.cli.call import Call
-from runfold.cli.database import DAMAGE, MOST_SHOWN
+from runfold.cli.database import DAMAGE, first_findings
 
 if TYPE_CHECKING:
     from runfold.evidence.sealer import Sealer
@@ -43,13 +43,10 @@ def verify(
     from runfold.terminal.progress import progress_bar
 
     kept = [Kept(_text(file), str(file)) for file in against or ()]
-    began, count, found = time.monotonic(), 0, []
+    began = time.monotonic()
     with call.ledger() as ledger, progress_bar(call.err, "Verifying", "events") as told:
         verification = LedgerVerification(ledger, full, kept, key or (), lambda done, total: told(done, total, ""))
-        for finding in verification.findings():
-            count += 1
-            if count <= MOST_SHOWN:
-                found.append(finding)
+        found, count = first_findings(verification.findings())
     read = verification.read
     assert read is not None, "it was read"  # noqa: S101
     seconds = time.monotonic() - began

@@ -56,7 +56,6 @@ class StepCallback(BaseModel):
 def asyncapi(events: Mapping[str, type[Event]]) -> dict[str, Any]:
     """Return the document for some event types."""
     schemas = _schemas(events)
-    types = [name for name in events if not any(name.startswith(own.rstrip("*")) for own in OWN_TYPES)]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -67,33 +66,7 @@ def asyncapi(events: Mapping[str, type[Event]]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": JSON,
-        "channels": {
-            "events": {
-                "address": "/events",
-                "title": "The feed",
-                "description": "A stream of all events, with `Accept: text/event-stream`; `Last-Event-ID` resumes it. With "
-                "`format=cloudevents` each is a CloudEvent.",
-                "messages": {**_references(events), "cloudevent": _reference("followed")},
-            },
-            "webhooks": {
-                "address": None,
-                "title": "Webhooks",
-                "description": "A POST for each event that the webhook's filter lets pass, in our own words or as a CloudEvent.",
-                "messages": {**_references(types), "thin": _reference("thin"), "cloudevent": _reference("cloudevent")},
-            },
-            "callbacks": {
-                "address": None,
-                "title": "callback_url of runs",
-                "description": "A POST once the run has ended.",
-                "messages": {"callback": _reference("callback")},
-            },
-            "steps": {
-                "address": None,
-                "title": "RUNFOLD_STEP_WEBHOOK_URL",
-                "description": "A POST for each step that has ended.",
-                "messages": {"step": _reference("step")},
-            },
-        },
+        "channels": _channels(events),
         "operations": {
             f"send_{name}": {"action": "send", "channel": {"$ref": f"#/channels/{name}"}}
             for name in ("events", "webhooks", "callbacks", "steps")
@@ -101,6 +74,38 @@ def asyncapi(events: Mapping[str, type[Event]]) -> dict[str, Any]:
         "components": {
             "messages": {**{name: _message(name, event) for name, event in events.items()}, **_others()},
             "schemas": schemas,
+        },
+    }
+
+
+def _channels(events: Mapping[str, type[Event]]) -> dict[str, Any]:
+    """Return the ways on which something is sent, by name."""
+    types = [name for name in events if not any(name.startswith(own.rstrip("*")) for own in OWN_TYPES)]
+    return {
+        "events": {
+            "address": "/events",
+            "title": "The feed",
+            "description": "A stream of all events, with `Accept: text/event-stream`; `Last-Event-ID` resumes it. With "
+            "`format=cloudevents` each is a CloudEvent.",
+            "messages": {**_references(events), "cloudevent": _reference("followed")},
+        },
+        "webhooks": {
+            "address": None,
+            "title": "Webhooks",
+            "description": "A POST for each event that the webhook's filter lets pass, in our own words or as a CloudEvent.",
+            "messages": {**_references(types), "thin": _reference("thin"), "cloudevent": _reference("cloudevent")},
+        },
+        "callbacks": {
+            "address": None,
+            "title": "callback_url of runs",
+            "description": "A POST once the run has ended.",
+            "messages": {"callback": _reference("callback")},
+        },
+        "steps": {
+            "address": None,
+            "title": "RUNFOLD_STEP_WEBHOOK_URL",
+            "description": "A POST for each step that has ended.",
+            "messages": {"step": _reference("step")},
         },
     }
 
