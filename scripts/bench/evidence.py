@@ -1,6 +1,6 @@
 """What does it cost that the log is sealed, and how fast is it verified?
 
-Appends at an offered load, with a sealer in a process of its own beside them and without, in turn; sealing and appending alone;
+Appends at an offered load, with the sealer's process beside them and without, in turn; sealing and appending alone;
 verifying everything against reading everything; how many hashes a proof has; how old the oldest event that is not sealed gets.
 """
 
@@ -11,13 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from measuring import Report, Server, arguments, in_turn, percentiles, server
 from pydantic import SecretStr
 
 from runfold import Ledger, Run, Settings
+from runfold.cli.folding import reacting
 from runfold.evidence.comparing import stored_trees, tile_reader
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.status import seal_status
@@ -52,15 +54,17 @@ def offered(runs: list[Run], a_second: int, seconds: float) -> list[float]:
 
 @contextmanager
 def sealing_beside(ledger: Ledger, ages: list[float]) -> Iterator[None]:
-    """A sealer in a process of its own; how old the oldest event that is not sealed is, is noted meanwhile."""
-    words = [sys.executable, "-P", "-m", "runfold.cli.main", "work", "--until-input-ends", "--react", "sealer"]
+    """The sealer's process, as `runfold work` starts it; how old the oldest event that is not sealed is, is noted meanwhile."""
+    (words,) = reacting(["sealer"])
+    command = [sys.executable, "-P", "-m", "runfold.cli.main", *words]
+    how: dict[str, Any] = {"stderr": subprocess.DEVNULL, "env": environment(ledger.settings), "start_new_session": True}
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(0.5):  # seldom: it asks in the process whose appends are measured
             ages.append(seal_status(ledger.recorder.reader).unsealed_seconds)
 
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(ledger.settings)) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **how) as process:
         while seal_status(ledger.recorder.reader).unsealed_events:
             time.sleep(0.05)
         looking = threading.Thread(target=look)
@@ -73,22 +77,26 @@ def sealing_beside(ledger: Ledger, ages: list[float]) -> Iterator[None]:
         process.wait(30)
 
 
-def beside(ledger: Ledger, report: Report, a_second: int, seconds: float, rounds: int) -> None:
-    """Measure appends at an offered load, with sealing and without."""
+def beside(ledger: Ledger, report: Report, a_second: int, seconds: float, slices: int) -> None:
+    """Measure appends at an offered load, with sealing and without.
+
+    Both in many short slices, in turn and in turns that change places, so that a slow moment of the machine hits both alike. All
+    appends of all slices count: the percentiles are those of each arm as a whole.
+    """
     runs = [ledger.create_thread(agent_id="support").start_run() for _ in range(CALLERS)]
     ages: list[float] = []
-
-    def with_sealing(_: int) -> float:
-        with sealing_beside(ledger, ages):
-            return percentiles(offered(runs, a_second, seconds))["p99_ms"]
-
-    def without(_: int) -> float:
-        return percentiles(offered(runs, a_second, seconds))["p99_ms"]
-
-    p99 = in_turn(rounds, {"without": without, "with": with_sealing})
-    report.figures |= {f"append_p99_ms_{name}_sealing": value for name, value in p99.items()}
+    found: dict[str, list[float]] = {"without": [], "with": []}
+    for number in range(slices):
+        for name in list(found)[:: -1 if number % 2 else 1]:
+            with sealing_beside(ledger, ages) if name == "with" else nullcontext():
+                found[name] += offered(runs, a_second, seconds)
+    both = {name: percentiles(values, (50, 90, 95, 99)) for name, values in found.items()}
+    for percentile in both["with"]:
+        report.figures |= {f"append_{percentile}_{name}_sealing": both[name][percentile] for name in found}
+        report.ratios[f"append_{percentile.removesuffix('_ms')}_with_over_without"] = (
+            both["with"][percentile] / both["without"][percentile]
+        )
     report.figures["oldest_unsealed_p99_seconds"] = percentiles(ages)["p99_ms"] / 1000
-    report.ratios["append_p99_with_over_without"] = p99["with"] / p99["without"]
 
 
 def alone(ledger: Ledger, report: Report, events: int) -> None:
@@ -152,13 +160,14 @@ def main() -> None:
         __doc__ or "",
         events=(100_000, "events appended, sealed and verified"),
         load=(1000, "appends a second that are offered"),
-        seconds=(20, "seconds of that in each round"),
+        seconds=(5, "seconds of that in each slice"),
+        slices=(12, "slices with sealing, and as many without, in turn"),
     )
     wanted = {"append_p99_with_over_without": "≤ 1.2", "sealing_over_appending": "≥ 0.5", "verifying_over_reading": "≥ 0.5"}
     report = Report("evidence", wanted=wanted)
     with server() as own, tempfile.TemporaryDirectory() as home:
         with Ledger.open(settings=settings_of(own, "sealed_beside", Path(home))) as ledger:
-            beside(ledger, report, asked.load, asked.seconds, asked.rounds)
+            beside(ledger, report, asked.load, asked.seconds, asked.slices)
         with Ledger.open(settings=settings_of(own, "sealed_alone", Path(home))) as ledger:
             alone(ledger, report, asked.events)
             verifying(ledger, report, asked.rounds)

@@ -14,7 +14,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -201,7 +201,7 @@ def in_turn(rounds: int, measures: dict[str, Callable[[int], float]]) -> dict[st
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    """p50 and p99 in milliseconds."""
+def percentiles(seconds: list[float], wanted: Sequence[int] = (50, 99)) -> dict[str, float]:
+    """Some percentiles in milliseconds."""
     ordered = sorted(seconds)
-    return {f"p{p}_ms": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 3) for p in (50, 99)}
+    return {f"p{p}_ms": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 3) for p in wanted}

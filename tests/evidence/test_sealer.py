@@ -1,20 +1,30 @@
 """The sealer: what it stores and signs, what it publishes, and what it refuses to go on from."""
 
+import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from runfold import Ledger, Settings
+from runfold.child import NICE, give_way
+from runfold.cli.folding import reacting
 from runfold.errors import SealingRefused
 from runfold.evidence.comparing import stored_trees, tile_reader
 from runfold.evidence.places import path_of
 from runfold.evidence.sealer import Sealer, sealers
+from runfold.evidence.sealing import FEW, seal
 from runfold.evidence.signing import read_signer, require_signed
+from runfold.evidence.verify import LedgerVerification
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.note import read_key, read_note
 from runfold.proofs.tiles import Tiles
+from runfold.settings import environment
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 LEAVES = (
     "SELECT seq, thread_seq, stream, version, type, schema_version, position, encode(payload_sha256, 'hex'),"
@@ -121,3 +131,54 @@ def test_what_nobody_can_read_is_not_sealed_and_said_and_sealing_goes_on_once_it
             [position + 1],
         )
         assert Sealer(ledger).seal_all() == 1
+
+
+def test_who_breathes_between_a_few_events_seals_the_same_under_one_checkpoint(settings: Settings) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        runs = [ledger.create_thread(agent_id="desk").start_run() for _ in range(3)]
+        with ledger.batch() as batch:
+            for number in range(2 * FEW + 1):
+                batch.run(runs[number % 3].id).add_message("user", str(number))
+        breaths: list[int] = []
+        signer = read_signer(settings.seal_key_file, may_make=True)
+        with psycopg.connect(ledger.database.sealer_url or "", autocommit=True) as connection:
+            sealed = seal(connection, lambda _: signer, breathe=lambda: breaths.append(1))
+            checkpoints = connection.execute("SELECT size FROM runfold.sealed_checkpoints").fetchall()
+        assert sealed is not None
+        assert (sealed.events, sealed.position, sealed.has_more) == (ledger.position(), ledger.position(), False)
+        assert (len(breaths), checkpoints) == (ledger.position() // FEW, [(ledger.position(),)])
+        verification = LedgerVerification(ledger, full=True)
+        assert list(verification.findings()) == []
+        assert verification.read is not None
+        assert verification.read.events == ledger.position()
+        assert Sealer(ledger).seal_all() == 0
+
+
+def test_the_sealers_process_lets_others_go_first_and_that_of_what_people_wait_for_does_not(settings: Settings) -> None:
+    assert reacting(["sweepers", "webhooks", "sealer"]) == [
+        ["work", "--until-input-ends", "--react", "sweepers", "--react", "webhooks"],
+        ["work", "--until-input-ends", "--react", "sealer"],
+    ]
+    assert reacting(["webhooks"]) == [["work", "--until-input-ends", "--react", "webhooks"]]
+    assert reacting([]) == []
+    with Ledger.open(settings=settings) as ledger, contextlib.ExitStack() as ended:
+        began: dict[str, int] = {}
+        for words in reacting(["sweepers", "sealer"]):
+            command = [sys.executable, "-P", "-m", "runfold.cli.main", *words]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(settings), start_new_session=True)
+            ended.callback(process.wait)
+            ended.enter_context(process)
+            began[words[-1]] = process.pid
+        until(
+            lambda: {status.name for status in ledger.reactors() if status.state == "running"} >= {"sealer", "sweeper.approvals"}
+        )
+        priorities = {kind: os.getpriority(os.PRIO_PROCESS, pid) for kind, pid in began.items()}
+        assert priorities == {"sweepers": os.nice(0), "sealer": min(os.nice(0) + NICE, 19)}
+        if (groups := Path(f"/proc/{began['sealer']}/autogroup")).exists():
+            assert groups.read_text("ascii").split()[-1] == str(NICE)
+
+
+def test_who_may_not_give_way_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "nice")
+    monkeypatch.delattr(os, "getsid")
+    give_way()

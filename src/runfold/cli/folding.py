@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WORKER_SECONDS, LOOK_SECONDS = 2.0, 0.02
 """How long a worker that is at it is waited for, before the answer says how far it is."""
+GIVE_WAY = frozenset({"sealer"})
+"""Kinds of what happens by itself that nobody waits for: who appends goes first."""
 
 
 def catch_up(call: Call, ledger: "Ledger", names: "Sequence[str]" = ()) -> int:
@@ -84,8 +86,12 @@ def _sealers(ledger: "Ledger") -> "Sequence[Reactor]":
 
 
 def reacting(kinds: "Sequence[str]") -> list[list[str]]:
-    """Return the words of the command that carries out what happens by itself, if anything is to."""
-    return [["work", "--until-input-ends", *(word for kind in kinds for word in ("--react", kind))]] if kinds else []
+    """Return the words of the commands that carry out what happens by itself, if anything is to.
+
+    What gives way to others has a process of its own, so that nothing else waits with it.
+    """
+    groups = [kind for kind in kinds if kind not in GIVE_WAY], [kind for kind in kinds if kind in GIVE_WAY]
+    return [["work", "--until-input-ends", *(word for kind in group for word in ("--react", kind))] for group in groups if group]
 
 
 def supervisor(ledger: "Ledger", names: "Sequence[str]", **how: Any) -> "tuple[Supervisor, Sequence[str]]":

@@ -55,7 +55,8 @@ def work(
     Any number of workers may run, on any number of machines: they share the read models, and when one dies the others take
     over its read models. It folds in a process of its own: one whose fold takes longer than RUNFOLD_FOLD_TIMEOUT over an event
     is ended and tried again, apart from the others. With --once, exit 1 if a read model has stopped at an event that it
-    cannot fold. What is due by itself, such as the expiry of an approval, is done by one more process (see `runfold sweep`).
+    cannot fold. What is due by itself, such as the expiry of an approval, is done by one more process, and
+    the log is sealed by another, which lets all others go first (see `runfold sweep` and `runfold seal`).
     """
     from runfold.projections.registry import chosen
 
@@ -101,9 +102,12 @@ def _react_here(ledger: "Ledger", kinds: "Sequence[str]") -> None:
     import threading
 
     from runfold import logs
-    from runfold.cli.folding import reactor_loop
+    from runfold.child import give_way
+    from runfold.cli.folding import GIVE_WAY, reactor_loop
 
     logs.configure(ledger.settings.log_level)
+    if GIVE_WAY.issuperset(kinds):
+        give_way()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_end_with_input, args=(stop,), daemon=True).start()

@@ -5,8 +5,9 @@ that has another past, is not sealed: what was published stays, and everybody is
 """
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,10 @@ HOLD_SECONDS = 2.0
 """After that long another process takes over from one that died: with the time until it looks, and that from one checkpoint to
 the next, no event waits five seconds. One that is only slow loses nothing by it, as the database lets one at a time seal."""
 _LOOK_SECONDS = 0.05
+BREATH_SECONDS = 0.02
+"""Between a few events and the next few. A client that appends meanwhile is not held up by all of them at once."""
+HURRY_SECONDS = 1.0
+"""Who could not seal all that there was for so much longer than it pauses, draws no breath: a long backlog, or a high load."""
 _MAY = "SELECT has_table_privilege('runfold.sealed_position', 'UPDATE')"
 _MAY_NOT = (
     "as an administrator: GRANT runfold_sealer to the login of RUNFOLD_DATABASE_URL, or set RUNFOLD_SEALER_URL; or let nobody"
@@ -58,6 +63,8 @@ class Sealer:
         self._published: dict[tuple[str, str], str] = {}
         """What each place was given last, by its name and the tree's."""
         self._next: dict[str, float] = {}
+        self._all_sealed_at = -math.inf
+        """When there was nothing more to seal, by the clock of this process."""
 
     def may_seal(self) -> bool:
         """Return whether the role may seal. Raises LedgerUnavailable."""
@@ -65,14 +72,19 @@ class Sealer:
             return cursor.execute(_MAY).fetchone() == (True,)
 
     def react(self, _: Claim | None = None, /) -> Reacted:
-        """Seal a part of what follows. Raises LedgerUnavailable, SealingRefused."""
+        """Seal a part of what follows, without haste unless much waits. Raises LedgerUnavailable, SealingRefused."""
+        is_behind = time.monotonic() - self._all_sealed_at > self.pause + HURRY_SECONDS
+        return self._sealed(None if is_behind else lambda: time.sleep(BREATH_SECONDS))
+
+    def _sealed(self, breathe: Callable[[], object] | None) -> Reacted:
         try:
             with self._compared() as connection:
-                sealed = seal(connection, self._keys, lambda log: self._require_new(connection, log))
+                sealed = seal(connection, self._keys, lambda log: self._require_new(connection, log), breathe=breathe)
                 if sealed is not None:
                     self._tell(sealed)
                 waits_since: datetime | None = self._one(connection, "waiting")
                 if sealed is None or not sealed.has_more:
+                    self._all_sealed_at = time.monotonic()
                     self._publish(connection)
         except LedgerUnavailable as error:
             self._backend = None  # so that the next turn compares again
@@ -94,7 +106,7 @@ class Sealer:
             last = self._one(connection, "last event")
         count = 0
         while True:
-            done = self.react().done.get("sealed", 0)
+            done = self._sealed(None).done.get("sealed", 0)
             count += done
             with self._compared() as connection:
                 if self._one(connection, "sealed position") >= last:

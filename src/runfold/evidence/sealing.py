@@ -6,7 +6,7 @@ waits for it: it reads what is committed, and writes tables of its own.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ from runfold.store.queries import named_queries
 
 AT_ONCE = 2000
 """Events that one transaction seals."""
+FEW = 250
+"""Events that are sealed at a time, with a breath in between, where there is no hurry: some milliseconds of work."""
 MOST_BYTES = 64 * 1024 * 1024
 """Payloads that one transaction reads, unless a single event has more."""
 _STATE = 7
@@ -75,34 +77,36 @@ def seal(
     connection: Connection,
     signer: Callable[[bool], Signer],
     began: Callable[[Log], object] = lambda _: None,
-    limit: int = AT_ONCE,
+    *,
+    breathe: Callable[[], object] | None = None,
 ) -> Sealed | None:
     """Seal what follows, or a part of it; None while another sealer is at it. Raises psycopg.Error, SealingRefused.
 
     `signer` returns the keys; it is told whether anything was sealed before. `began` is told of a tree that is begun, and
-    raises where it may not be.
+    raises where it may not be. With `breathe` a few events are sealed at a time, and it is called in between: the same is
+    sealed, and neither this process nor the server is busy for long at a time.
     """
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         begun = cursor.execute(QUERIES["begin"]).fetchone()
         if begun is None:
             return None
-        sealed = Sealed(begun[0])
+        sealed, grown = Sealed(begun[0]), dict[str, Log]()
         _require_the_end(*begun)
         _look_behind(cursor, sealed)
-        rows, found = _digested_after(cursor, begun[0], limit)
-        grown: list[Log] = []
-        if found:
+        for found in _parts_after(cursor, sealed, AT_ONCE if breathe is None else FEW):
+            if sealed.events and breathe is not None:
+                breathe()
             _look_for_holes(cursor, sealed, found)
             by_tenant: dict[str, list[Digested]] = {}
             for each in found:
                 by_tenant.setdefault(each.event.tenant_id, []).append(each)
             for log in _logs(cursor, list(by_tenant), began):
                 grow(cursor, log, by_tenant[log.tenant_id])
-                grown.append(log)
-            sealed.position, sealed.events = found[-1].event.position, len(found)
-            sealed.has_more = len(rows) == limit or sum(len(row[_STATE]) for row in rows) >= MOST_BYTES
+                grown[log.tenant_id] = log
+            sealed.position, sealed.events = found[-1].event.position, sealed.events + len(found)
+        if sealed.events:
             reach("leaves written")
-        _sign(cursor, sealed, grown, lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
+        _sign(cursor, sealed, list(grown.values()), lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
         reach("signed")
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
@@ -120,10 +124,24 @@ def _require_the_end(position: int, last: int) -> None:
         )
 
 
-def _digested_after(cursor: Any, position: int, limit: int) -> tuple[list[tuple[Any, ...]], list[Digested]]:
+def _parts_after(cursor: Any, sealed: Sealed, size: int) -> Iterator[list[Digested]]:
+    """Read and digest what follows what is sealed, some events at a time; note whether a transaction cannot hold all of it."""
+    room, count = MOST_BYTES, 0
+    while count < AT_ONCE and room > 0:
+        rows, found = _digested_after(cursor, sealed.position, size, room)
+        count += len(rows)
+        room -= sum(len(row[_STATE]) for row in rows)
+        if found:
+            yield found
+        if len(rows) < size and room > 0:
+            return
+    sealed.has_more = True
+
+
+def _digested_after(cursor: Any, position: int, limit: int, room: int) -> tuple[list[tuple[Any, ...]], list[Digested]]:
     """Read and digest what follows. Raises SealingRefused for what nobody can read, as who changed the database can write."""
     try:
-        rows = cursor.execute(QUERIES["events"], [position, limit, MOST_BYTES]).fetchall()
+        rows = cursor.execute(QUERIES["events"], [position, limit, room]).fetchall()
         return rows, [digested(row) for row in rows]
     except (DataError, RecursionError) as error:
         if isinstance(error, DataError) and error.sqlstate is not None:
