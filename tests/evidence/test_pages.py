@@ -1,14 +1,15 @@
 """A page of the log beside its leaves, and a tree that is verified page by page."""
 
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from runfold.evidence.comparing import StoredTree
-from runfold.evidence.pages import Page
+from runfold.evidence.pages import FEW, Page, Verified
 from runfold.evidence.verified_tree import VerifiedTree
 from runfold.proofs.leaf import Leaf, salts, written_envelope
 from runfold.proofs.tiles import WIDTH, Growing, Tiles
@@ -21,7 +22,7 @@ Row = tuple[Any, ...]
 
 def row(position: int, tenant: str, seq: int, *, is_same: bool | None = True) -> Row:
     """An event beside its leaf, as they are read."""
-    state, salt, event_id = f"payload {position}".encode(), bytes([position]) * 16, os.urandom(16)
+    state, salt, event_id = f"payload {position}".encode(), position.to_bytes(2) * 8, os.urandom(16)
     payload_salt, envelope_salt = salts(salt)
     beside = written_envelope(event_id.hex(), tenant, "thread_1", MICROS, CONTEXT, METADATA, None)
     digests = sha256(payload_salt + state).digest(), sha256(envelope_salt + beside).digest()
@@ -39,7 +40,7 @@ def hash_of(row: Row) -> bytes:
 def page(rows: list[Row]) -> Page:
     """A page as it is read where the tree has the leaves of its rows, from the 250th of a tile on."""
     tenants = {row[1]: [hash_of(each) for each in rows if each[1] == row[1]] for row in rows}
-    return Page(0, len(rows), rows, {tenant: b"".join([bytes(32)] * 249 + hashes) for tenant, hashes in tenants.items()})
+    return Page(0, len(rows), rows, {tenant: (0, b"".join([bytes(32)] * 249 + hashes)) for tenant, hashes in tenants.items()})
 
 
 TENANTS = ["acme", "zenith", "acme"] * 7
@@ -86,7 +87,49 @@ def test_a_page_in_which_anything_is_not_as_it_was_sealed_is_not_taken_for_right
     assert right._replace(rows=[*ROWS[:6], other, *ROWS[7:]]).parts() is None
     assert right._replace(rows=[*ROWS[:6], *ROWS[7:]]).parts() is None, "one is gone"
     assert right._replace(rows=[*ROWS[:5], ROWS[6], ROWS[5], *ROWS[7:]]).parts() is None, "two are swapped"
-    assert right._replace(tiles={**right.tiles, "acme": bytes(64 * 1024)}).parts() is None, "the tree has others"
+    assert right._replace(tiles={**right.tiles, "acme": (0, bytes(64 * 1024))}).parts() is None, "the tree has others"
+
+
+LONG = [row(at, tenant, 250 + (at - 1) // 2) for at, tenant in enumerate(["acme", "zenith"] * 200, 1)]
+RIGHT = page(LONG)
+HASHES = {each[0]: hash_of(each) for each in LONG}
+
+
+def with_changed(places: Iterable[int]) -> Page:
+    """A long page, some events of which have another payload."""
+    rows = LONG.copy()
+    for place in places:
+        rows[place] = (*rows[place][:7], b"other", *rows[place][8:])
+    return RIGHT._replace(rows=rows)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_a_page_little_more_than_what_was_changed_is_not_taken_for_right(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  the same each time
+    places = set(chance.sample(range(len(LONG)), chance.randint(0, 12)))
+    found = with_changed(places).verified()
+    assert [each.after for each in found] == [0, *(each.until for each in found[:-1])]
+    assert (found[-1].until, sum(each.events for each in found)) == (len(LONG), len(LONG))
+    wrong = [each for each in found if each.parts is None]
+    assert all(any(each.after <= place < each.until for each in wrong) for place in places)
+    assert sum(each.events for each in wrong) <= FEW * len(places)
+    for each in found:
+        for tenant, part in (each.parts or {}).items():
+            own = [one for one in LONG[each.after : each.until] if one[1] == tenant]
+            assert (part.first_seq, part.hashes) == (own[0][14], [HASHES[one[0]] for one in own])
+
+
+def test_a_page_of_which_much_was_changed_is_looked_at_as_a_whole() -> None:
+    assert with_changed(range(0, len(LONG), 18)).verified() == [Verified(0, len(LONG), len(LONG), None)]
+    assert with_changed(range(len(LONG))).verified() == [Verified(0, len(LONG), len(LONG), None)]
+
+
+def test_two_leaves_of_one_position_are_never_parted() -> None:
+    for at in range(1, len(LONG) - 1, 37):
+        rows = LONG.copy()
+        rows[at] = (rows[at - 1][0], *rows[at][1:14], *rows[at][14:18], None, 0)
+        (wrong,) = [each for each in RIGHT._replace(rows=rows).verified() if each.parts is None]
+        assert wrong.after < rows[at][0] <= wrong.until
 
 
 def test_each_tile_of_a_tree_is_compared_with_that_of_its_leaves() -> None:

@@ -102,6 +102,7 @@ def evidence(
     from runfold.errors import UsageError
     from runfold.evidence.answers import AnswerAsked
     from runfold.evidence.samples import SampleAsked
+    from runfold.queries.runs.sample import require_sample
 
     ways = [bool(ids), every and not sample, answer is not None, sample, receipt is not None]
     if ways.count(True) != 1:
@@ -113,8 +114,7 @@ def evidence(
         )
     if sample != (seed is not None) or (asked and not sample):
         raise UsageError("what narrows runs narrows a sample, which is drawn by a seed; give --sample and --seed, as in 2026-Q3")
-    if at is not None and not sample:
-        raise UsageError("a bundle is as of the last checkpoint; --at is of a --sample, which is drawn as of a moment")
+    require_sample(at, is_there=sample)
     rows = None if answer is None else AnswerAsked(answer, tuple(key or ()))
     drawn = None if seed is None else SampleAsked(seed, asked, every, None if at is None else call.moment(at))
     told = () if receipt is None else told_in(receipt)

@@ -13,6 +13,7 @@ from runfold.evidence.samples import SampleAsked
 from runfold.handles.receipts import AnyReceipt, told_by
 from runfold.handles.tenant_ledger import TenantLedger
 from runfold.queries.lists.where import OneOrMore
+from runfold.queries.runs.sample import require_sample
 
 Progress = Callable[[int, int], Any]
 
@@ -71,12 +72,6 @@ def prove_absence(
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
     maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
     return maker.make(Path(place).expanduser(), [] if thread is None else [thread], absence=(type, call))
-
-
-def require_sample(at: object, *, is_there: bool) -> None:
-    """Raise UsageError for a moment of what is no sample."""
-    if at is not None and not is_there:
-        raise UsageError("a bundle is as of the last checkpoint; only a sample is drawn as of a moment (at)")
 
 
 def require_one(*said: bool) -> None:

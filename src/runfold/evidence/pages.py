@@ -1,12 +1,13 @@
 """The log read beside its leaves, in pages; and of a page, whether all in it is as it was sealed.
 
 That is found out for a whole page at once: each leaf is made anew, from the event as it stands in the log. Where anything is not
-as it should be, the page says so and no more: what it is, is found out event by event.
+as it should be, the page is halved until it is known which few events that is about. What it is, is found out event by event.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ QUERIES = named_queries("runfold.evidence", "verifying.sql")
 PAGE = 2000
 MOST_BYTES = 16 * 1024 * 1024
 """Payloads that a page holds, unless a single event has more."""
+FEW = 8
+"""Events that are not halved any more: it takes no longer to look at each of them."""
+MOST_WRONG = 20
+"""Stretches of a page that are not right; of one with more of them, each event is looked at."""
 _SINCE_2000 = 946_684_800_000_000
 """Microseconds from 1970 to where PostgreSQL counts from."""
 _TENANT, _STATE, _SEQ, _BEFORE = 1, 7, 14, 19
@@ -45,8 +50,27 @@ class Page(NamedTuple):
     until: int
     rows: list[tuple[Any, ...]]
     """Events beside their leaves."""
-    tiles: Mapping[str, bytes]
-    """The stored hashes of the leaves, by tenant, from the first of a tile on."""
+    tiles: Mapping[str, tuple[int, bytes]]
+    """By tenant the number of the first tile that has the leaves, and the stored hashes from there on."""
+
+    def verified(self) -> "list[Verified]":
+        """Return what is found, in stretches that follow one another: one, where all is as it was sealed."""
+        found: list[Verified] = []
+        for is_right, stretches in groupby(self._halved(), key=lambda each: each.parts is not None):
+            alike = list(stretches)
+            found += alike if is_right else [_joined(alike)]
+        return found if sum(each.parts is None for each in found) <= MOST_WRONG else [_joined(found)]
+
+    def _halved(self) -> "Iterator[Verified]":
+        parts, half = self.parts(), len(self.rows) // 2
+        while 0 < half < len(self.rows) and self.rows[half][0] == self.rows[half - 1][0]:  # two leaves of one position
+            half += 1
+        if parts is not None or len(self.rows) <= FEW or half == len(self.rows):
+            yield Verified(self.after, self.until, len(self.rows), parts)
+            return
+        middle = self.rows[half - 1][0]
+        yield from Page(self.after, middle, self.rows[:half], self.tiles)._halved()
+        yield from Page(middle, self.until, self.rows[half:], self.tiles)._halved()
 
     def parts(self) -> dict[str, Part] | None:
         """Return the leaves by tenant, each made from its event; None where something is not as it was sealed."""
@@ -99,9 +123,10 @@ class Page(NamedTuple):
 
     def _is_in_tree(self, tenant_id: str, part: Part) -> bool:
         """Whether the tree has these leaves where they say that they are."""
-        begin = (part.first_seq - 1) % WIDTH * HASH_BYTES
+        first_tile, stored = self.tiles[tenant_id]
+        begin = (part.first_seq - 1 - first_tile * WIDTH) * HASH_BYTES
         hashes = b"".join(part.hashes)
-        return self.tiles[tenant_id][begin : begin + len(hashes)] == hashes
+        return begin >= 0 and stored[begin : begin + len(hashes)] == hashes
 
 
 class Verified(NamedTuple):
@@ -112,6 +137,10 @@ class Verified(NamedTuple):
     events: int
     parts: Mapping[str, Part] | None
     """The leaves by tenant, which are those of the tree; None where something is not as it was sealed."""
+
+
+def _joined(found: list[Verified]) -> Verified:
+    return Verified(found[0].after, found[-1].until, sum(each.events for each in found), None)
 
 
 def asking(connection: Connection) -> Ask:
@@ -131,7 +160,7 @@ def verified_pages(ask: Ask, generations: Mapping[str, int], after: int, up_to: 
         while ahead is not None:
             page = ahead.result()
             ahead = thread.submit(_page, ask, generations, page.until, up_to) if page.until < up_to else None
-            yield Verified(page.after, page.until, len(page.rows), page.parts())
+            yield from page.verified()
 
 
 def _page(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> Page:
@@ -144,14 +173,13 @@ def _page(ask: Ask, generations: Mapping[str, int], after: int, up_to: int) -> P
         rows = [row for row in rows if row[0] <= until]
     ends = {row[_TENANT]: row[_SEQ] for row in rows}
     begins = {row[_TENANT]: row[_SEQ] for row in reversed(rows)}
-    tiles: dict[str, bytes] = {}
+    tiles: dict[str, tuple[int, bytes]] = {}
     for tenant_id, first in begins.items():
         if first is None or ends[tenant_id] is None or tenant_id not in generations:
-            tiles[tenant_id] = b""
+            tiles[tenant_id] = 0, b""
             continue
         numbers = (first - 1) // WIDTH, (ends[tenant_id] - 1) // WIDTH
         found: dict[int, bytes] = dict(ask("tiles", [tenant_id, generations[tenant_id], *numbers]))
-        tiles[tenant_id] = b"".join(
-            found.get(number, b"").ljust(WIDTH * HASH_BYTES) for number in range(numbers[0], numbers[1] + 1)
-        )
+        hashes = (found.get(number, b"").ljust(WIDTH * HASH_BYTES) for number in range(numbers[0], numbers[1] + 1))
+        tiles[tenant_id] = numbers[0], b"".join(hashes)
     return Page(after, until, rows, tiles)

@@ -28,6 +28,7 @@ from runfold.queries.lists.paging import MOST, Direction, ordered
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.moments import MomentView
 from runfold.queries.reading import Reading, parse_moment
+from runfold.queries.runs.sample import require_sample
 from runfold.queries.sealed.log import CheckpointView, SealedLogView
 from runfold.queries.sealed.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
@@ -213,12 +214,10 @@ class RemoteLedger(LedgerHandle):
             asked["receipt"] = as_json(told_by(receipt))
         if answer is not None:
             asked["rows"] = {"read_model": answer[0], "key": one_or_more(answer[1])}
+        require_sample(at, is_there=sample is not None)
         if sample is not None:
-            asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1])}
-        if at is not None:
-            if sample is None:
-                raise UsageError("a bundle is as of the last checkpoint; only a sample is drawn as of a moment (at)")
-            asked["sample"]["as_of"] = str(at) if isinstance(at, int) else at
+            moment = {} if at is None else {"as_of": str(at) if isinstance(at, int) else at}
+            asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1]), **moment}
         return download(self._client, Path(file), asked)
 
     def prove_absence(

@@ -36,6 +36,12 @@ class RunSampleParameters(RunFilters, total=False):
     ]
 
 
+def require_sample(at: object, *, is_there: bool) -> None:
+    """Raise UsageError for a moment of what is no sample: of a bundle, nothing else is drawn as of one."""
+    if at is not None and not is_there:
+        raise UsageError("a bundle is as of the last checkpoint; only a sample is drawn as of a moment (at)")
+
+
 class DrawnRun(View):
     """A run of a sample."""
 
