@@ -56,7 +56,9 @@ def test_what_is_stored_is_the_same_in_groups_as_alone(recorder: Recorder, seed:
     stored = f"SELECT {columns}, event_id, context, metadata, salt FROM runfold.log ORDER BY notification_id"
     (oid,) = connection.execute("SELECT 'runfold.new_event'::regtype::oid").fetchone() or (0,)
     found = []
-    for query, values in ((_ALONE, [packing.events(rows, oid), salts]), (_GROUPS, [*packing.groups(rows), salts])):
+    groups = packing.groups(rows, len(rows))
+    assert groups is not None
+    for query, values in ((_ALONE, [packing.events(rows, oid), salts]), (_GROUPS, [*groups, salts])):
         with connection.transaction(force_rollback=True):
             answer = connection.pgconn.exec_params(query.encode(), values, None, [1] * len(values))
             assert answer.error_message == b""
@@ -73,7 +75,7 @@ def test_any_versions_of_long_streams_are_stored_or_named_as_the_rule_says(recor
     stored = refused = 0
     for _ in range(150):
         streams = rng.sample("abcd", rng.choice((1, 1, 2, 3)))
-        places = [stream for stream in streams for _ in range(rng.randint(4, 12))]
+        places = [stream for stream in streams for _ in range(rng.randint(64, 80))]
         rng.shuffle(places)
         first = {stream: max(at.get(stream, 0) + rng.choice((1, 1, 1, 1, 1, 0, 2)), 0) for stream in streams}
         versions = [first[stream] + places[:index].count(stream) for index, stream in enumerate(places)]
@@ -161,7 +163,7 @@ def test_groups_that_follow_others_on_their_way_are_stored_with_them_or_not_at_a
         is_wrong = rng.random() < 0.3
         batches = []
         for _ in range(2):
-            each = rng.choice((1, 3, 4, 9))
+            each = rng.choice((1, 3, 32, 40))
             batches.append(
                 [row(f"run_{stream}", first_from[stream] + is_wrong + number) for stream in "ab" for number in range(each)]
             )
@@ -191,9 +193,9 @@ def test_of_each_stream_groups_read_two_versions_at_most_in_a_log_that_grew_sinc
         """Rows that were read from end to end, and by an index, for three streams and one that is watched."""
         before = rows_read()
         for _ in range(times):
-            rows = [row(f"run_{stream}", at[stream] + number) for number in range(1, 6) for stream in "bcd"]
+            rows = [row(f"run_{stream}", at[stream] + number) for number in range(1, 26) for stream in "bcd"]
             recorder.writer.append(rows, {("default", "run_a"): at["a"]})
-            at.update({stream: at[stream] + 5 for stream in "bcd"})
+            at.update({stream: at[stream] + 25 for stream in "bcd"})
         after = rows_read()
         return after[0] - before[0], after[1] - before[1]
 
@@ -211,3 +213,9 @@ def test_of_each_stream_groups_read_two_versions_at_most_in_a_log_that_grew_sinc
         from_end_to_end, by_index = append(20)
     assert from_end_to_end == 0
     assert 20 * 4 <= by_index <= 20 * 4 * 2
+
+
+@pytest.mark.parametrize("most", range(1, 6))
+def test_what_has_too_little_in_common_is_not_grouped(row, most: int) -> None:
+    rows = [row("run_a", version, type=f"run.kind_{version % 3}") for version in range(1, 10)]
+    assert (packing.groups(rows, most) is not None) == (most >= 3)

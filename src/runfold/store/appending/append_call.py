@@ -23,8 +23,8 @@ from runfold.store.queries import named_queries
 
 SALT_BYTES = 16
 _QUERIES = named_queries("runfold.store.appending", "append_call.sql")
-_GROUP_EVENTS = 4
-"""So many events a stream are sent with what they have in common said once."""
+_MANY, _ALIKE = 64, 4
+"""So many events are sent in groups, where a group has so many of them on average; of others that takes the server longer."""
 
 
 class _Statement(NamedTuple):
@@ -150,8 +150,8 @@ class AppendCall:
         self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes
     ) -> tuple[_Statement, list[bytes | None]]:
         looked_at = _NOTHING if not watched else _packed_watched(watched)
-        if len({row.stream for row in rows}) * _GROUP_EVENTS <= len(rows):
-            return _GROUPS, [*packing.groups(rows), salts, *looked_at]
+        if len(rows) >= _MANY and (groups := packing.groups(rows, len(rows) // _ALIKE)) is not None:
+            return _GROUPS, [*groups, salts, *looked_at]
         return _EVENTS, [packing.events(rows, self._type), salts, *looked_at]
 
     def _send(self, name: bytes, values: Sequence[bytes | None]) -> None:

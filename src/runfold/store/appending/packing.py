@@ -38,13 +38,18 @@ def events(rows: Collection[Row], oid: int) -> bytes:
     return array(oid, [_event(row) for row in rows])
 
 
-def groups(rows: Collection[Row]) -> list[bytes | None]:
-    """What runfold.append_events_in_groups takes of events: what each group of them has in common, and what is of each alone."""
+def groups(rows: Collection[Row], most: int) -> list[bytes | None] | None:
+    """What runfold.append_events_in_groups takes of events: what each group of them has in common, and what is of each alone.
+
+    None where there are more groups than `most`.
+    """
     numbers: dict[tuple[Any, ...], int] = {}
     group_of, versions, states, event_ids = [], [], [], []
     for stream, version, kind, schema_version, state, key_id, tenant_id, thread_id, event_id, context, metadata in rows:
         common = stream, kind, schema_version, key_id, tenant_id, thread_id, context, metadata
-        group_of.append(numbers.setdefault(common, len(numbers) + 1))
+        group_of.append(number := numbers.setdefault(common, len(numbers) + 1))
+        if number > most:
+            return None
         versions.append(version)
         states.append(state)
         event_ids.append(event_id)
