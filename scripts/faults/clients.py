@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from faults.journal import Ack, Journal, groups
 from runfold import Ledger, LedgerError, LedgerUnavailable, Receipt, Run, VersionConflict
 from runfold.commands.submitted import Submitted
-from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 
 AGAIN_SECONDS = 0.05
 

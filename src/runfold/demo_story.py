@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Self
 
 from runfold.errors import RunNotFound
-from runfold.handles.batch import Batch
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.ids import stable_id
 
 AGENT, CLERK = "agent:support", "human:ada"

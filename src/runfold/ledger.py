@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.feed.tail import Tail
-from runfold.handles.folding import Folding, ReadFirst
-from runfold.handles.local import CallerExecutor
-from runfold.handles.prepared_moments import PreparedMoments
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.calling.local import CallerExecutor
+from runfold.handles.ledgers.folding import Folding, ReadFirst
+from runfold.handles.ledgers.prepared_moments import PreparedMoments
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.projections.projection import AnyProjection
 from runfold.queries.reactors import ReactorStatus, reactor_statuses
 from runfold.queries.reading import Reading, parse_moment

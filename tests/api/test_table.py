@@ -8,7 +8,7 @@ import pytest
 from runfold.api.former_names import FORMER_NAMES
 from runfold.api.route import CommandRoute, QuestionRoute
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 

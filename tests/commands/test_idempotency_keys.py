@@ -13,7 +13,7 @@ from runfold.commands.caller import Caller
 from runfold.domain.security import AccessDenied
 from runfold.domain.values import Actor
 from runfold.errors import AlreadyAppended, KeyReused
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 
 ADA, BOB = Actor.parse("human:ada"), Actor.parse("human:bob")
 

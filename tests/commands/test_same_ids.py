@@ -11,7 +11,7 @@ from runfold import Ledger, RunNotFound, ThreadNotFound
 from runfold.commands.caller import Caller
 from runfold.domain.event import Recorded
 from runfold.domain.values import Actor
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from tests.databases import TestDatabase
 from tests.projections.histories import DAWN, History
 

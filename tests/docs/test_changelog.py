@@ -53,7 +53,7 @@ def test_questions_have_the_names_that_it_gives_them() -> None:
 
 def test_classes_have_the_names_that_it_gives_them() -> None:
     rooms = [ROOT / "src" / "runfold" / name for name in ("commands", "handles", "remote")]
-    source = "\n".join(path.read_text(encoding="utf-8") for room in rooms for path in room.glob("*.py"))
+    source = "\n".join(path.read_text(encoding="utf-8") for room in rooms for path in room.rglob("*.py"))
     pairs = re.findall(r"`([A-Z]\w+)` is\s+`([A-Z]\w+)`", RENAMED)
     assert len(pairs) == 6
     assert [now for _, now in pairs if f"\nclass {now}" not in source] == []

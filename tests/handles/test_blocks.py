@@ -9,7 +9,7 @@ import pytest
 
 from runfold import CommandRefused, Ledger, LedgerUnavailable, RemoteLedger, Run
 from runfold.errors import UsageError
-from runfold.handles.executor import Executor
+from runfold.handles.calling.executor import Executor
 from runfold.http.app import create_app
 from tests.remote.module_ledger import module_ledger
 from tests.serving import Anybody, serving

@@ -6,7 +6,7 @@ import pytest
 
 from runfold import CancellationRequested, CommandRefused, Ledger, RemoteLedger, Run
 from runfold.commands.caller import Caller
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 
 
 def later(ledger: Ledger, run: Run, **length: float) -> Run:

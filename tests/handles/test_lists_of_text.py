@@ -17,8 +17,8 @@ from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.decision import DecisionMade
 from runfold.domain.message import MessageRedacted
 from runfold.handles.approval import Approval
-from runfold.handles.batch import Batch
 from runfold.handles.decision import Decision, Problem
+from runfold.handles.ledgers.batch import Batch
 from runfold.handles.message import Message
 from runfold.handles.step import ModelCall, Step
 from runfold.handles.thread import Thread

@@ -21,7 +21,7 @@ from runfold.api.route import MISSING, Route
 from runfold.api.table import QUESTIONS
 from runfold.commands.caller import Caller
 from runfold.domain.security import Scope, key_text, read_key
-from runfold.handles.keys import KeyView
+from runfold.handles.ledgers.keys import KeyView
 from runfold.http.app import create_app, described
 from runfold.http.clients import is_local
 from tests.http.every_route import AGENTS, EVERY_ROUTE, IDS, AgentRoute, request_of

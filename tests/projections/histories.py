@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runfold import Ledger, LedgerError, Run
-from runfold.handles.batch import Batch
+from runfold.handles.ledgers.batch import Batch
 
 DAWN = datetime(2026, 3, 1, 22, tzinfo=UTC)
 AGENTS, USERS, TOOLS, NODES = ("support", "sales"), ("mira", "teo", None), ("search", "refund"), ("plan", "act", None)

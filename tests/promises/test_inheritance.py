@@ -15,7 +15,7 @@ import runfold
 from runfold.api.route import Route
 from runfold.domain.event import Recorded
 from runfold.export.formats import Writer
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.importers.acts.kinds import Act
 from runfold.projections.projection import Projection
 from runfold.store.reading.reader import Reader

@@ -17,7 +17,7 @@ from runfold.domain.json_text import canonical, json_text, parse_json
 from runfold.domain.step import apply_patch
 from runfold.domain.values import Actor, same
 from runfold.errors import InvalidEvent
-from runfold.handles.arguments import content_parts
+from runfold.handles.calling.arguments import content_parts
 from runfold.http import bodies
 from runfold.http.app import operations
 from runfold.http.routes.commands import envelope

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runfold import CommandRefused, Ledger, Run
-from runfold.handles.batch import Batch
+from runfold.handles.ledgers.batch import Batch
 from runfold.handles.tool_call import ToolCall
 from runfold.importers.importing import import_paths
 from runfold.projections.fold import fold_all

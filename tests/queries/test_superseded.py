@@ -14,7 +14,7 @@ from runfold import Ledger
 from runfold.api.route import MISSING, QuestionRoute
 from runfold.api.table import QUESTIONS
 from runfold.commands.caller import Caller
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.projections.goals import GoalRow
 from runfold.projections.registry import known
 from runfold.queries.goals.current import COUNTS

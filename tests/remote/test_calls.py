@@ -8,7 +8,7 @@ import pytest
 from runfold.api.route import CommandRoute
 from runfold.api.table import COMMANDS
 from runfold.errors import RunNotFound, UsageError
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.handles.tool_call import ToolCall
 from runfold.ledger import Ledger
 from runfold.method_call import MethodCall

@@ -33,9 +33,9 @@ from runfold.domain.parts import TextPart
 from runfold.domain.run_events import Goal
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError, UsageError
-from runfold.handles.handle import Handle
-from runfold.handles.ledger_handle import LedgerHandle
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.calling.handle import Handle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.app import create_app
 from runfold.queries.reading import Reading
 from tests.remote.module_ledger import module_ledger

@@ -17,8 +17,8 @@ from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.security import AccessDenied, Denied, Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError
-from runfold.handles.local import CallerExecutor
-from runfold.handles.security_record import submit_alone
+from runfold.handles.calling.local import CallerExecutor
+from runfold.handles.ledgers.security_record import submit_alone
 from runfold.ledger import Ledger
 
 WINDOW_SECONDS = 60.0

@@ -20,7 +20,7 @@ from runfold.access.sessions import SignedIn
 from runfold.commands.caller import Caller
 from runfold.domain.security import Denied, Scope, Security, Shown, key_id_of, key_stream, read_key
 from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
-from runfold.handles.keys import KeyView, key_views
+from runfold.handles.ledgers.keys import KeyView, key_views
 from runfold.ledger import Ledger
 from runfold.store.codec import StreamKey
 

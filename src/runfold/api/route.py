@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from runfold.commands.plan import Plan
 from runfold.domain import security
 from runfold.handles.approval import Approval
+from runfold.handles.calling.handle import Child, Handle
 from runfold.handles.decision import Decision, Problem
-from runfold.handles.handle import Child, Handle
-from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.step import ModelCall, Step

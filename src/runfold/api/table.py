@@ -9,7 +9,7 @@ from typing import Any
 from runfold.api.route import CommandRoute, QuestionRoute, Scope
 from runfold.handles.approval import Approval
 from runfold.handles.decision import Decision, Problem
-from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.step import ModelCall, Step

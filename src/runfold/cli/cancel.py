@@ -10,7 +10,7 @@ from runfold.cli.options import Comment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runfold.handles.cancelling import CancelledRun
+    from runfold.handles.ledgers.cancelling import CancelledRun
 
 _SEVERAL = "May be repeated."
 

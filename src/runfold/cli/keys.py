@@ -9,7 +9,7 @@ from runfold.cli.identity import WhoOrActor, actor_for
 from runfold.cli.options import At, CommentOrReason
 
 if TYPE_CHECKING:
-    from runfold.handles.keys import KeyView
+    from runfold.handles.ledgers.keys import KeyView
     from runfold.ledger import Ledger
 
 HELP = """Create, list and revoke API keys of the HTTP service, for the tenant that RUNFOLD_TENANT names.

@@ -16,7 +16,7 @@ from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.domain.values import Actor
 from runfold.errors import CommandRefused, NotFound, VersionConflict
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 from runfold.ledger import Ledger
 from runfold.logs import debug
 from runfold.store.queries import filled, named_queries

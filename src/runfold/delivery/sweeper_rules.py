@@ -9,7 +9,7 @@ from runfold.domain.durations import write_duration
 from runfold.domain.run_events import StuckRule
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.handles.approval import Approval
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 from runfold.handles.run import Run
 
 _ENDINGS: dict[StuckRule, str] = {

@@ -30,7 +30,7 @@ from runfold.domain.values import Actor
 from runfold.domain.webhook import AnyCallbackEvent, Callback, CallbackAbandoned, CallbackDelivered
 from runfold.errors import CommandRefused, LedgerError, NotFound
 from runfold.failpoint import reach
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 from runfold.ids import stable_id
 from runfold.store.reading.reader import Reader
 

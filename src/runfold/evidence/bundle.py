@@ -32,8 +32,8 @@ from runfold.evidence.refolding import folding
 from runfold.evidence.samples import DrawnSample, SampleAsked, draw
 from runfold.evidence.showing import Showing
 from runfold.evidence.timestamping import timestamp
-from runfold.handles.security_record import submit_alone
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.security_record import submit_alone
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.proofs.answer import write_row
 from runfold.proofs.claims import Claims
 from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, TIMESTAMP, open_bundle

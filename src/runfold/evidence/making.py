@@ -10,8 +10,8 @@ from runfold.errors import UsageError
 from runfold.evidence.answers import AnswerAsked
 from runfold.evidence.bundle import BundleMaker, Made
 from runfold.evidence.samples import SampleAsked
-from runfold.handles.receipts import AnyReceipt, told_by
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.receipts import AnyReceipt, told_by
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.runs.sample import require_sample
 

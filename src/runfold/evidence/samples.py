@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import IO, Any, NamedTuple
 
 from runfold.errors import UsageError
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.proofs.claims import Sample
 from runfold.proofs.sample import SampledRun, write_run
 from runfold.queries.sources.source import LocalSource

@@ -15,7 +15,7 @@ from runfold.export.exporting import ROWS_PER_PART
 from runfold.export.folder import PASSING, Folder, writing
 from runfold.export.formats import Writer, known_format, writer_of
 from runfold.export.manifest import Column, Format, Manifest
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projector.tables.table import Table
 from runfold.queries.lists.parameters import checked

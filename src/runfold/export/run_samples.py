@@ -14,7 +14,7 @@ from runfold.export.folder import PASSING, digest, force, locked, writing
 from runfold.export.manifest import NAME
 from runfold.export.order import Told
 from runfold.feed.event_json import event_json
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.queries.runs.sample import RunSample
 
 PAGE = 1000

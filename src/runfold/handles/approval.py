@@ -26,11 +26,11 @@ from runfold.domain.subjects import about_question
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
-from runfold.handles.arguments import arguments_of, checked_id
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Handle
-from runfold.handles.judging import UNKNOWN, judgement
-from runfold.handles.run_plan import run_state
+from runfold.handles.calling.arguments import arguments_of, checked_id
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Handle
+from runfold.handles.calling.judging import UNKNOWN, judgement
+from runfold.handles.calling.run_plan import run_state
 
 _FAILURES = {"denied": "approval_denied", "expired": "approval_expired"}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from runfold.commands.submitted import Submitted
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, LedgerError
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 
 _MOST_CHARACTERS = 10_000
 _MOST_TYPE_CHARACTERS = 200

@@ -6,9 +6,9 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.compaction import CompactionTrigger, ContextCompacted
-from runfold.handles.command import command
-from runfold.handles.handle import Handle
-from runfold.handles.run_plan import run_plan
+from runfold.handles.calling.command import command
+from runfold.handles.calling.handle import Handle
+from runfold.handles.calling.run_plan import run_plan
 
 
 @command

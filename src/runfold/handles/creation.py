@@ -15,9 +15,9 @@ from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import RunId, digest
 from runfold.errors import InvalidEvent, RunNotFound
-from runfold.handles.arguments import checked_id
-from runfold.handles.executor import Executor
-from runfold.handles.handle import Handle
+from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.executor import Executor
+from runfold.handles.calling.handle import Handle
 from runfold.ids import stable_id
 
 _SAID = (

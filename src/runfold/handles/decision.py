@@ -10,9 +10,9 @@ from runfold.domain.decision import DecisionEvaluated, DecisionMade, DecisionTyp
 from runfold.domain.event import Event
 from runfold.domain.problem import ConstraintViolated, ProblemReported, Severity
 from runfold.domain.run import Run as RunState
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import child_of, run_plan
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.run_plan import child_of, run_plan
 
 
 class Decision(Child):

@@ -13,10 +13,10 @@ from runfold.domain.message import MessageAdded, Role, plain_message
 from runfold.domain.run import Run as RunState
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.errors import InvalidEvent
-from runfold.handles.arguments import Content, content_parts, message_of
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import child_of, run_state
+from runfold.handles.calling.arguments import Content, content_parts, message_of
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.run_plan import child_of, run_state
 
 Field = Literal["content", "name", "author", "encrypted_value"]
 

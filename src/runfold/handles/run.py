@@ -8,10 +8,10 @@ from runfold.commands.plan import Plan
 from runfold.handles import approval, compaction, decision, message, run_lifecycle, shared_state, step, tool_call
 from runfold.handles import usage as usages
 from runfold.handles.blocks import end_of, leave, leave_async
-from runfold.handles.command import command, submitting
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Handle
 from runfold.handles.creation import Creation, RunRequest, request_envelope
 from runfold.handles.decision import Decision, Problem
-from runfold.handles.handle import Handle
 from runfold.handles.message import Message
 from runfold.handles.tool_call import ToolCall
 from runfold.handles.usage import Usage

@@ -17,9 +17,9 @@ from runfold.domain.run_events import RunLeaseRenewed, StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
 from runfold.errors import CancellationRequested, CommandRefused
-from runfold.handles.command import command
-from runfold.handles.handle import Handle
-from runfold.handles.run_plan import run_plan, run_state
+from runfold.handles.calling.command import command
+from runfold.handles.calling.handle import Handle
+from runfold.handles.calling.run_plan import run_plan, run_state
 
 
 @command

@@ -6,9 +6,9 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
-from runfold.handles.command import command
-from runfold.handles.handle import Handle
-from runfold.handles.run_plan import run_plan, run_state
+from runfold.handles.calling.command import command
+from runfold.handles.calling.handle import Handle
+from runfold.handles.calling.run_plan import run_plan, run_state
 
 
 @command

@@ -10,9 +10,9 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, StepFinished, StepStarted
 from runfold.domain.tool_call import Failure
 from runfold.handles.blocks import finish_of, leave, leave_async
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import child_of, run_plan
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.run_plan import child_of, run_plan
 
 
 class Step(Child):

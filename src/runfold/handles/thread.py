@@ -12,9 +12,9 @@ from runfold.domain.event import Event, Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound
-from runfold.handles.command import command, submitting
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Handle
 from runfold.handles.creation import Creation, RunRequest, request_envelope
-from runfold.handles.handle import Handle
 from runfold.handles.run import Run
 from runfold.history.compactions import ModelContext
 from runfold.history.tree import Tree

@@ -25,12 +25,12 @@ from runfold.domain.tool_call import (
 from runfold.domain.values import digest
 from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval, ended_run
-from runfold.handles.arguments import arguments_of
 from runfold.handles.blocks import end_of, leave, leave_async
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child, Handle
-from runfold.handles.judging import judgement
-from runfold.handles.run_plan import child_of, run_plan, run_state
+from runfold.handles.calling.arguments import arguments_of
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.judging import judgement
+from runfold.handles.calling.run_plan import child_of, run_plan, run_state
 
 
 class ToolCall(Child):

@@ -8,9 +8,9 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.usage import CostReported, CostSource, Tokens, UsageRecorded
-from runfold.handles.command import command, submitting
-from runfold.handles.handle import Child, Handle
-from runfold.handles.run_plan import child_of, run_plan
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.run_plan import child_of, run_plan
 
 
 class Usage(Child):

@@ -15,10 +15,10 @@ from runfold.domain.values import Actor, WebhookId, texts
 from runfold.domain.webhook import OWN_TYPES, WebhookCreated, WebhookFilter
 from runfold.domain.webhook import Webhook as WebhookState
 from runfold.errors import InvalidEvent
-from runfold.handles.arguments import checked_id
-from runfold.handles.command import command, submitting
-from runfold.handles.executor import Executor
-from runfold.handles.handle import Handle
+from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.executor import Executor
+from runfold.handles.calling.handle import Handle
 
 BOTH_SECRETS = timedelta(hours=24)
 """For how long what is sent is signed with the secret before a new one too."""

@@ -18,7 +18,7 @@ from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent, LedgerError, ProjectionNotFound
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.clients import Clients, host_fault
 from runfold.http.problems import disclosed

@@ -23,8 +23,8 @@ from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
 from runfold.errors import DuplicateWithDifferentContent, ThreadNotFound
-from runfold.handles.batch import Batch
-from runfold.handles.local import BatchExecutor
+from runfold.handles.calling.local import BatchExecutor
+from runfold.handles.ledgers.batch import Batch
 from runfold.handles.message import Message
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread

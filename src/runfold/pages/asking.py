@@ -11,7 +11,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from runfold.domain.security import Scope
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.pages.server import server_of
 from runfold.queries.page import Standing
 from runfold.queries.reading import Reading

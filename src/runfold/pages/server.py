@@ -8,7 +8,7 @@ from runfold.access.limits import Pools
 from runfold.commands.caller import Caller
 from runfold.domain.security import Scope
 from runfold.errors import LedgerError
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.ledger import Ledger
 from runfold.projector.past.preparing import Preparer
 

@@ -12,7 +12,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.json_text import json_text
 from runfold.domain.security import Scope
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading

@@ -19,7 +19,7 @@ from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.webhook import Webhook as WebhookState
 from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError, WebhookNotFound
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.method_call import MethodCall
 from runfold.remote.client import Params
 

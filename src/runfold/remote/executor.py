@@ -17,7 +17,7 @@ from runfold.commands.submitted import Receipt, Submitted, settle
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
-from runfold.handles.handle import Child, Handle
+from runfold.handles.calling.handle import Child, Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
 from runfold.proofs.receipt import ToldEvent, from_json

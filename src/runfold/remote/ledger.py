@@ -18,11 +18,11 @@ from runfold.domain.values import one_or_more, texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, page_size
 from runfold.feed.subscription import Subscription
-from runfold.handles.batch import Batch
-from runfold.handles.cancelling import CancelledRun, RunChoice, wait_until_ended
-from runfold.handles.ledger_handle import LedgerHandle
-from runfold.handles.receipts import AnyReceipt, told_by
-from runfold.handles.webhook_secrets import WebhookSecret
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.cancelling import CancelledRun, RunChoice, wait_until_ended
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.receipts import AnyReceipt, told_by
+from runfold.handles.ledgers.webhook_secrets import WebhookSecret
 from runfold.proofs.receipt import as_json
 from runfold.queries.lists.paging import MOST, Direction, ordered
 from runfold.queries.lists.where import OneOrMore

@@ -10,7 +10,7 @@ from runfold.terminal import styles
 from runfold.terminal.text import duration, one_line, shown, to_the_minute
 
 if TYPE_CHECKING:
-    from runfold.handles.keys import KeyView
+    from runfold.handles.ledgers.keys import KeyView
     from runfold.history.heads import HeadView
     from runfold.projections.approval_queue import ApprovalRow
     from runfold.projections.decision_log import DecisionRow

@@ -18,8 +18,8 @@ from runfold.domain.step import EdgeTraversed, NodeEntered, StepFinished, StepSt
 from runfold.domain.tool_call import ToolFailed
 from runfold.errors import UsageError
 from runfold.handles.creation import RunRequest
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.queries.reading import Reading
 from runfold.remote.ledger import RemoteLedger
 

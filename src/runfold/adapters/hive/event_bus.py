@@ -15,7 +15,7 @@ from runfold.adapters.hive.event_words import AgentEvent, EventType, types_for, 
 from runfold.errors import LedgerError, UsageError
 from runfold.feed.asked import NOW, After
 from runfold.feed.subscription import Subscription
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.ids import new_id
 from runfold.remote.ledger import RemoteLedger
 

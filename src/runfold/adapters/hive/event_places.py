@@ -8,7 +8,7 @@ from runfold.adapters.hive.event_words import AgentEvent, word_of
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import EdgeTraversed, NodeEntered, StepStarted
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.remote.ledger import RemoteLedger
 
 MOST_RUNS = 10_000

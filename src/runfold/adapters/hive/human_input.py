@@ -16,8 +16,8 @@ from runfold.domain.approval_events import ApprovalRequested, ApprovalVoteCast
 from runfold.domain.event import Recorded
 from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.remote.ledger import RemoteLedger
 
 ACTION, REASON = "human_input", "input_required"

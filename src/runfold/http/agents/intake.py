@@ -14,10 +14,10 @@ from runfold.domain.json_text import canonical
 from runfold.domain.run import ENDED
 from runfold.domain.values import digest
 from runfold.errors import CommandRefused, Conflict, InvalidEvent, NotFound, RunInProgress, RunNotFound, ThreadNotFound
-from runfold.handles.batch import Batch
-from runfold.handles.local import BatchExecutor
+from runfold.handles.calling.local import BatchExecutor
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import RunView

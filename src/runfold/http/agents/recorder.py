@@ -18,10 +18,10 @@ from runfold.commands.plan import Plan, planned
 from runfold.commands.session import Session
 from runfold.domain.parts import DataPart
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, NotFound
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
 from runfold.handles.step import Step
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.handles.tool_call import ToolCall
 from runfold.http.agents.ending import Ending
 from runfold.http.agents.ids import message_id_of

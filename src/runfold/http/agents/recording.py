@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.handles.run import Run
-from runfold.handles.tenant_ledger import TenantLedger
 from runfold.http.agents.words import Event
 
 

@@ -7,8 +7,8 @@ from runfold.agui.content import edited
 from runfold.domain.json_text import parse_json
 from runfold.domain.run import ENDED
 from runfold.errors import ApprovalNotFound, ApprovalsLeftOpen, CommandRefused, InvalidEvent
-from runfold.handles.batch import Batch
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.history.tree import Tree
 from runfold.history.views import ApprovalView
 from runfold.http.agents.lineage import Origin

@@ -18,7 +18,7 @@ from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, Ru
 from runfold.domain.tool_call import ToolCalled
 from runfold.domain.values import Actor
 from runfold.errors import CancellationRequested, CommandRefused, LedgerError, LedgerUnavailable, NotFound, TooBusy
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree
 from runfold.http.agents.agent import Agent, Input
 from runfold.http.agents.ending import INTERRUPTS

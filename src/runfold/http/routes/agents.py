@@ -15,7 +15,7 @@ from runfold.domain.json_text import parse_json
 from runfold.domain.values import whole_number
 from runfold.errors import AgentNotFound, InvalidEvent, ThreadNotFound, UsageError, VersionConflict
 from runfold.feed.shared import Feed
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState

@@ -18,10 +18,10 @@ from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import ClosedStatus
 from runfold.errors import AlreadyAppended, CommandRefused, InvalidEvent, TooLarge, VersionConflict
-from runfold.handles.batch import Batch
-from runfold.handles.executor import LocalExecutor
-from runfold.handles.local import BatchExecutor
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.calling.executor import LocalExecutor
+from runfold.handles.calling.local import BatchExecutor
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes import receipts
 from runfold.http.routes.batch_bodies import Ballots, BatchReply, Item, RunBatch, RunChange, ThreadChange, ThreadDeletions

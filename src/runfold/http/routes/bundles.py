@@ -14,8 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from runfold.domain.security import Scope
 from runfold.domain.times import parse_time
 from runfold.errors import InvalidEvent, LedgerUnavailable, UsageError
-from runfold.handles.receipts import told_by
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.receipts import told_by
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.routes.receipts import KeptReceipt

@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.domain.values import RunId
-from runfold.handles.cancelling import MOST, CancelledRun
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.cancelling import MOST, CancelledRun
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.routes.commands import HEADERS

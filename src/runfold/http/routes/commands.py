@@ -17,9 +17,9 @@ from runfold.commands.plan import Plan, planned
 from runfold.commands.submitted import Receipt
 from runfold.domain.values import whole_number
 from runfold.errors import InvalidEvent
-from runfold.handles.handle import Handle
-from runfold.handles.ledger_handle import LedgerHandle
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.calling.handle import Handle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes import receipts
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of

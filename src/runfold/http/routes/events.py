@@ -28,7 +28,7 @@ from runfold.feed.follower import Follower
 from runfold.feed.frames import Form
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse

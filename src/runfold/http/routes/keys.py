@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.domain.security import Scope
-from runfold.handles.keys import KeyView
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.keys import KeyView
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runfold.errors import LedgerUnavailable, MomentNotFound
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.listing import Listed, page, read_cursor

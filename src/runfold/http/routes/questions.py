@@ -17,7 +17,7 @@ from runfold.api.route import Field, QuestionRoute
 from runfold.api.table import DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.api.words import word_of
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of
 from runfold.http.server_state import ServerState

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from runfold.commands.submitted import Receipt
 from runfold.domain.security import Scope
 from runfold.errors import InvalidEvent, UsageError
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of

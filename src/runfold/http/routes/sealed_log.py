@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.domain.security import Scope
-from runfold.handles.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.routing import Handler, NamedRoute, Operation, accepts, answer, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.sealed.log import CheckpointView, SealedLogView

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.domain.security import Scope
-from runfold.handles.tenant_ledger import TenantLedger
-from runfold.handles.webhook_secrets import WebhookSecret
+from runfold.handles.ledgers.tenant_ledger import TenantLedger
+from runfold.handles.ledgers.webhook_secrets import WebhookSecret
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
 

@@ -33,8 +33,8 @@ from runfold.domain.security import (
 )
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
-from runfold.handles.arguments import checked_id
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.local import CallerExecutor
 from runfold.history.views import View
 from runfold.store.reading.reader import LATEST, Reader
 

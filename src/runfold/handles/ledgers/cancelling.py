@@ -12,7 +12,7 @@ from runfold.domain.run import ENDED
 from runfold.domain.run_events import RunCancellationRequested, RunCancelled, Status
 from runfold.domain.values import texts
 from runfold.errors import RunNotFound, UsageError
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 from runfold.handles.run_lifecycle import ending
 from runfold.history.views import View
 from runfold.queries.lists.where import OneOrMore

@@ -10,7 +10,7 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
-from runfold.handles.handle import Child, Handle
+from runfold.handles.calling.handle import Child, Handle
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Child)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runfold.errors import RebuildRefused, UsageError
-from runfold.handles.folding import Folding
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
+from runfold.handles.ledgers.folding import Folding
 from runfold.projections.registry import chosen, known
 from runfold.queries.reading import parse_moment
 

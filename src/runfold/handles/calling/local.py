@@ -12,7 +12,7 @@ from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Recorded
 from runfold.domain.security import Scope
 from runfold.errors import DuplicateWithDifferentContent, InvalidEvent, UsageError
-from runfold.handles.created_ids import CreatedIds
+from runfold.handles.calling.created_ids import CreatedIds
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading, local_reading
 from runfold.queries.sources.source import Fold, fold_nothing

@@ -11,10 +11,10 @@ from runfold import Ledger, Settings
 from runfold.api.route import KINDS
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
-from runfold.handles.executor import Executor
-from runfold.handles.handle import Child, Handle
-from runfold.handles.ledger_handle import LedgerHandle
-from runfold.handles.local import BatchExecutor
+from runfold.handles.calling.executor import Executor
+from runfold.handles.calling.handle import Child, Handle
+from runfold.handles.calling.local import BatchExecutor
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.client import Client
 from runfold.remote.executor import RemoteExecutor

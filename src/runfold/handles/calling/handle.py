@@ -2,7 +2,7 @@
 
 from runfold.commands.submitted import Receipt
 from runfold.errors import UsageError
-from runfold.handles.executor import Executor
+from runfold.handles.calling.executor import Executor
 
 
 class Handle:

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Submitted
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.method_call import MethodCall
 
 P = ParamSpec("P")

@@ -17,12 +17,12 @@ from runfold.feed.log_source import PATIENCE_SECONDS, LogSource
 from runfold.feed.subscription import Subscription
 from runfold.feed.tail import Tail
 from runfold.feed.wanted import Wanted
-from runfold.handles.batch import Batch
-from runfold.handles.cancelling import CancelledRun, RunChoice, cancel_one, chosen_runs, wait_until_ended
-from runfold.handles.keys import Keyring, KeyView, NewKey
-from runfold.handles.ledger_handle import LedgerHandle
-from runfold.handles.local import BatchExecutor, CallerExecutor
-from runfold.handles.webhook_secrets import WebhookSecret, secrets_of
+from runfold.handles.calling.local import BatchExecutor, CallerExecutor
+from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.cancelling import CancelledRun, RunChoice, cancel_one, chosen_runs, wait_until_ended
+from runfold.handles.ledgers.keys import Keyring, KeyView, NewKey
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.webhook_secrets import WebhookSecret, secrets_of
 from runfold.queries.lists.paging import Direction, ordered
 from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.sealed.log import CheckpointView, SealedLogView, last_checkpoint, sealed_log
@@ -32,7 +32,7 @@ from runfold.store.reading.reader import LATEST, Head
 from runfold.uncollected import seldom_collected
 
 if TYPE_CHECKING:
-    from runfold.handles.receipts import AnyReceipt
+    from runfold.handles.ledgers.receipts import AnyReceipt
     from runfold.queries.sealed.told_events import ReceiptVerification
     from runfold.subscriptions.kept import KeptSubscriptions
     from runfold.subscriptions.named import NamedSubscription
@@ -171,7 +171,7 @@ class TenantLedger(LedgerHandle):
         (`runfold evidence --receipt FILE`) proves the same offline. Raises UsageError for what is no receipt of this tenant,
         ScopeMissing.
         """
-        from runfold.handles.receipts import told_by, verify  # noqa: PLC0415  few receipts are verified
+        from runfold.handles.ledgers.receipts import told_by, verify  # noqa: PLC0415  few receipts are verified
 
         return verify(self.now.reader, self.caller, told_by(receipt))
 

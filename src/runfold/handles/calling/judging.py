@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from runfold.commands.caller import TimedEnvelope
 from runfold.errors import InvalidEvent
-from runfold.handles.executor import Executor
+from runfold.handles.calling.executor import Executor
 
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 """When something happened of which an import tells no time: nothing says that it was late."""

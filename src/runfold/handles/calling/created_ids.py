@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from runfold.commands.caller import Caller
 from runfold.commands.submitted import Receipt
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 
 T = TypeVar("T")
 

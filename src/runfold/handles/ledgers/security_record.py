@@ -6,7 +6,7 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Context
 from runfold.domain.security import Security, SecurityEvent
-from runfold.handles.local import CallerExecutor
+from runfold.handles.calling.local import CallerExecutor
 
 
 def submit_alone(executor: CallerExecutor, event: SecurityEvent, envelope: Envelope) -> Submitted[Receipt]:

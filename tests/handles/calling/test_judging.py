@@ -11,7 +11,7 @@ from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.errors import CommandRefused, InvalidEvent, ScopeMissing
 from runfold.handles.approval import Approval
-from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 
 ELEVEN = datetime(2026, 3, 1, 11, tzinfo=UTC)
 IN_TIME, LATE = ELEVEN - timedelta(minutes=59), ELEVEN + timedelta(minutes=1)

@@ -11,10 +11,10 @@ from runfold.domain.thread import ThreadCreated
 from runfold.domain.values import ThreadId
 from runfold.domain.webhook import WebhookContent, WebhookCreated, WebhookFormat
 from runfold.handles.approval import Approval
-from runfold.handles.arguments import checked_id
-from runfold.handles.command import command, submitting
-from runfold.handles.executor import Executor
-from runfold.handles.handle import Handle
+from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.command import command, submitting
+from runfold.handles.calling.executor import Executor
+from runfold.handles.calling.handle import Handle
 from runfold.handles.run import Run
 from runfold.handles.thread import Thread
 from runfold.handles.webhook import Texts, Webhook, creation, filter_of

@@ -9,7 +9,7 @@ import pytest
 from runfold.api.route import KINDS
 from runfold.commands.plan import Plan
 from runfold.commands.submitted import Submitted
-from runfold.handles.handle import Handle
+from runfold.handles.calling.handle import Handle
 from runfold.handles.run import Run
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Recorded
-from runfold.handles.executor import CollectingExecutor
-from runfold.handles.ledger_handle import LedgerHandle
+from runfold.handles.calling.executor import CollectingExecutor
+from runfold.handles.ledgers.ledger_handle import LedgerHandle
 
 
 class Batch(LedgerHandle):

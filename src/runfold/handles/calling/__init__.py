@@ -1,0 +1,1 @@
+"""How methods of handles become commands, and who carries them out."""
