@@ -55,9 +55,10 @@ class Pooled(psycopg.Connection[Any]):
 
 
 class _Taker(threading.local):
-    """The tenant for which this thread takes a connection out of a pool."""
+    """The tenant for which this thread takes a connection out of a pool, and whether nothing interrupts what it asks."""
 
     tenant: str = EVERY_TENANT
+    is_unlocked: bool = False
 
 
 _taker = _Taker()
@@ -121,12 +122,15 @@ class Datastore:
                 self._revive()
 
     @contextlib.contextmanager
-    def reading(self, tenant: str = EVERY_TENANT) -> Iterator[Pooled]:
-        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable, TransactionPooling."""
+    def reading(self, tenant: str = EVERY_TENANT, *, is_unlocked: bool = False) -> Iterator[Pooled]:
+        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable, TransactionPooling.
+
+        Unlocked, whether it lives is asked for as what comes then: while other threads compute, and nothing interrupts it.
+        """
         try:
             self.pool.open()
             with contextlib.ExitStack() as stack:
-                connection = self._take(stack, tenant)
+                connection = self._take(stack, tenant, is_unlocked)
                 self._require_sessions(connection)
                 yield connection
         except psycopg_pool.PoolTimeout as error:
@@ -149,12 +153,12 @@ class Datastore:
             require_own_session(connection, lambda: psycopg.connect(self.url, **self._options()))
             self._keeps_sessions = True
 
-    def _take(self, stack: contextlib.ExitStack, tenant: str) -> Pooled:
-        _taker.tenant = tenant
+    def _take(self, stack: contextlib.ExitStack, tenant: str, is_unlocked: bool) -> Pooled:
+        _taker.tenant, _taker.is_unlocked = tenant, is_unlocked
         try:
             connection = stack.enter_context(self.pool.connection())
         finally:
-            _taker.tenant = EVERY_TENANT
+            _taker.tenant, _taker.is_unlocked = EVERY_TENANT, False
         if getattr(connection, "tenant", None) != tenant:
             fact = f"a connection for tenant {tenant} came from the pool as one for another"
             raise LedgerUnavailable(fact, "this is a defect; please report it", retriable=False)
@@ -197,7 +201,10 @@ def _make_ready(connection: Pooled) -> None:
     """
     wanted = _taker.tenant
     if connection.tenant == wanted:
-        psycopg_pool.ConnectionPool.check_connection(connection)
+        if _taker.is_unlocked:
+            connection.unlocked.check()
+        else:
+            psycopg_pool.ConnectionPool.check_connection(connection)
         return
     connection.tenant = None
     connection.execute("SELECT set_config('runfold.tenant', %s, false)", [wanted])  # in autocommit: no rollback undoes it

@@ -45,6 +45,10 @@ class Unlocked:
         finally:
             self._converting.set_pgresult(None)  # it would be held as long as the connection
 
+    def check(self) -> None:
+        """See that the connection lives. Raises psycopg.Error."""
+        self._require(self.connection.pgconn.exec_(b""), ExecStatus.EMPTY_QUERY)
+
     def execute(self, statement: str) -> None:
         """Have a statement done that gives no rows. Raises psycopg.Error."""
         self._require(self.connection.pgconn.exec_(statement.encode()), ExecStatus.COMMAND_OK)

@@ -114,7 +114,7 @@ class Reader:
             return self._rows(query, parameters)
 
     def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self.datastore.reading(self.tenant) as connection:
+        with self.datastore.reading(self.tenant, is_unlocked=self._is_unlocked) as connection:
             if self._is_unlocked:
                 return connection.unlocked.rows(query, parameters)
             with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
