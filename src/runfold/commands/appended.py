@@ -1,7 +1,6 @@
 """What becomes of a command that was given to the appender: its receipt, or another try."""
 
 from functools import partial
-from typing import cast
 
 from runfold.commands.cached_streams import CachedStream
 from runfold.commands.plan import Attempt
@@ -15,7 +14,8 @@ MOST_TRIES = 100
 
 def attempt_of(append: Append) -> Attempt:
     """Return the attempt that an append belongs to."""
-    return cast("Attempt", append.facts)  # the executor put it there
+    attempt: Attempt = append.facts  # type: ignore[assignment]  # the executor put it there
+    return attempt
 
 
 def receipt_of(append: Append) -> Receipt:
