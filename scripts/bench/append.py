@@ -169,7 +169,11 @@ class Pgbench:
 
 
 class Copy:
-    """Binary COPY into a like table: the fastest way in."""
+    """Binary COPY into a like table: the fastest way in.
+
+    It flushes each call as the ledger does. It keeps four indexes, and the log five and some of few events; it decides and checks
+    nothing, and it writes each row while the server takes in those before, where a batch is sent once all of it is decided.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
