@@ -29,6 +29,7 @@ LedgerError
 ├── Damage                          exit 5   stored data is not what was written
 │   ├── UnknownEventType
 │   ├── UnreadableEvent
+│   ├── UnreadableTime
 │   ├── OutOfOrder                  exit 5   a source of events skipped one, or gave one twice
 │   └── ExportDamaged
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
@@ -396,6 +397,18 @@ class UnreadableEvent(Damage):
             reason=reason,
         )
         self.type, self.position, self.reason, self.has_new_field = type, position, reason, has_new_field
+
+
+class UnreadableTime(Damage):
+    """Beside an event stands a time that PostgreSQL holds and nobody reads, as infinity: Runfold wrote none."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(
+            f"{where} holds a time that cannot be read: {reason}; run `runfold check`, and put it right from a backup",
+            where=where,
+            reason=reason,
+        )
+        self.where, self.reason = where, reason
 
 
 class OutOfOrder(Damage):

@@ -112,7 +112,7 @@ class ParquetWriter(CsvWriter):
                 "needs DuckDB, which is not installed",
                 "run `pip install 'runfold[analytics]'`, or choose --format jsonl or csv",
             ) from None
-        self._error = duckdb.Error
+        self._error, self._unreadable = duckdb.Error, duckdb.ConversionException
         quiet = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "temp_directory": ""}
         self._duckdb = duckdb.connect(config={**quiet, "threads": "1"})
 
@@ -130,6 +130,12 @@ class ParquetWriter(CsvWriter):
         )
         try:
             self._duckdb.execute(query)
+        except self._unreadable as error:
+            raise ExportRefused(
+                str(part.parent),
+                f"is not written, as a row holds what Parquet cannot ({str(error).splitlines()[0]})",
+                "run `runfold check`, which names the event; --format jsonl takes it as it is",
+            ) from error
         except self._error as error:
             raise cannot_write(part.parent, str(error).splitlines()[0]) from error
 

@@ -21,7 +21,7 @@ from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, BundleMade, KeyCreated, LossAccepted, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent
 from runfold.domain.webhook import CallbackEvent, WebhookCreated, WebhookEvent
-from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent
+from runfold.errors import LedgerUnavailable, UnknownEventType, UnreadableEvent, UnreadableTime
 from runfold.maintenance.digests import Digests, Place
 from runfold.store.appending.append_call import SALT_BYTES
 from runfold.store.queries import named_queries
@@ -109,7 +109,7 @@ class LogCheck:
         self._digests = Digests(self.reader)
         try:
             ((self.head, self._head_time, self._lowest, self._highest),) = self.reader.rows(self._queries["ends"])
-        except LedgerUnavailable as error:  # the first or the last event is on a page that cannot be read
+        except (LedgerUnavailable, UnreadableTime) as error:  # the first or the last event is on a page that cannot be read
             _unreadable(error)
             head = self.reader.head()
             self.head, self._head_time, self._lowest, self._highest = head.position, head.recorded_at, None, None
@@ -121,7 +121,7 @@ class LogCheck:
         while self._last_position < self.head:
             try:
                 page = self._page(PAGE)
-            except (LedgerUnavailable, ValueError) as error:
+            except (LedgerUnavailable, UnreadableTime, ValueError) as error:
                 _unreadable(error)
                 yield from self._damaged_page()
                 continue
@@ -148,7 +148,7 @@ class LogCheck:
                     yield from self._place(row)
                     yield from self._belonging(row)
                     self.events += 1
-            except (LedgerUnavailable, ValueError) as error:
+            except (LedgerUnavailable, UnreadableTime, ValueError) as error:
                 kind, why, next_step = _unreadable(error)
                 self._last_position += 1
                 yield Finding(kind, f"position {self._last_position} cannot be read ({why})", next_step, self._last_position)
@@ -244,16 +244,16 @@ class LogCheck:
         return Finding("position", f"{what} missing", _LOST, first)
 
 
-def _unreadable(error: LedgerUnavailable | ValueError) -> tuple[str, str, str]:
+def _unreadable(error: LedgerUnavailable | UnreadableTime | ValueError) -> tuple[str, str, str]:
     """Return of what kind an event is that cannot be read, why, and the next step: it is on a page that the disk has damaged, or
     has a time or JSON beside it that nothing reads. Raises the error where it is of anything else.
     """
     if isinstance(error, ValueError):
         return "envelope", str(error), _CHANGED
+    if isinstance(error, UnreadableTime):
+        return "envelope", error.reason, _CHANGED
     if isinstance(error.__cause__, psycopg.errors.DataCorrupted):
         return "page", error.fact, error.next_step
-    if isinstance(error.__cause__, psycopg.DataError) and error.__cause__.sqlstate is None:
-        return "envelope", error.fact, _CHANGED
     raise error
 
 

@@ -22,9 +22,10 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
-from runfold.errors import LedgerError, LedgerUnavailable
+from runfold.errors import LedgerError, LedgerUnavailable, UnreadableTime
 from runfold.sessions import PIN_SEARCH_PATH, require_own_session
 from runfold.store.unlocked import Unlocked
+from runfold.store.unread import ReadingCursor, ReadingServerCursor, UnreadRow
 
 Connection = psycopg.Connection[Any]
 EVERY_TENANT = "*"
@@ -123,9 +124,10 @@ class Datastore:
 
     @contextlib.contextmanager
     def reading(self, tenant: str = EVERY_TENANT, *, is_unlocked: bool = False) -> Iterator[Pooled]:
-        """A pooled connection that shows the rows of one tenant, or everybody's. Raises LedgerUnavailable, TransactionPooling.
+        """A pooled connection that shows the rows of one tenant, or everybody's.
 
         Unlocked, whether it lives is asked for as what comes then: while other threads compute, and nothing interrupts it.
+        Raises LedgerUnavailable, TransactionPooling, and UnreadableTime for rows that nobody can read.
         """
         try:
             self.pool.open()
@@ -182,6 +184,7 @@ class Datastore:
 
 def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
+    connection.cursor_factory, connection.server_cursor_factory = ReadingCursor, ReadingServerCursor
     connection.execute(
         f"{PIN_SEARCH_PATH}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
         f" SET runfold.tenant = '{EVERY_TENANT}'; SET default_transaction_isolation = 'read committed'; {_PLANNING}"
@@ -235,9 +238,11 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
 ]
 
 
-def unavailable(error: Exception) -> LedgerUnavailable:
+def unavailable(error: Exception) -> LedgerUnavailable | UnreadableTime:
     """Translate an error of PostgreSQL into ours, with the next step."""
     fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, UnreadRow):
+        return UnreadableTime(error.place, fact)
     for kind, next_step, retriable in _NEXT_STEPS:
         if isinstance(error, kind):
             return LedgerUnavailable(f"the database said: {fact}", next_step, retriable=retriable)

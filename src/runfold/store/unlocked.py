@@ -18,6 +18,8 @@ from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from runfold.store.unread import named
+
 MOST_STATEMENTS = 100
 """Prepared on a connection: as many as psycopg prepares."""
 
@@ -42,6 +44,8 @@ class Unlocked:
         self._converting.set_pgresult(result, format=Format.BINARY)
         try:
             return self._converting.load_rows(0, result.ntuples, tuple)
+        except psycopg.DataError as error:
+            raise named(error, result) from None
         finally:
             self._converting.set_pgresult(None)  # it would be held as long as the connection
 
