@@ -13,6 +13,13 @@ from runfold.domain.web_address import AddressRules
 from runfold.settings import Settings
 
 LOCAL = "127.0.0.0/8"
+_ALL_DUE = """WITH mine AS MATERIALIZED (
+    SELECT tenant_id, webhook_id, position FROM runfold.deliveries ORDER BY 1, 2, 3 FOR UPDATE
+)
+UPDATE runfold.deliveries AS d
+   SET due_at = clock_timestamp()
+  FROM mine
+ WHERE (d.tenant_id, d.webhook_id, d.position) = (mine.tenant_id, mine.webhook_id, mine.position)"""
 
 
 @contextlib.contextmanager
@@ -34,9 +41,9 @@ def send(ledger: Ledger, poster: Callable[[], Poster] | None = None) -> dict[str
 
 
 def due_now(ledger: Ledger) -> None:
-    """Let whatever is to be tried again later be due."""
+    """Let whatever is to be tried again later be due; taken in the order in which all take it, so that nobody waits for it."""
     with ledger.recorder.store.reading() as connection:
-        connection.execute("UPDATE runfold.deliveries SET due_at = clock_timestamp()")
+        connection.execute(_ALL_DUE)
 
 
 def private(*networks: str) -> AddressRules:

@@ -2,9 +2,7 @@
 
 import psycopg
 
-from tests.evidence.test_verifying import TABLES, Stage, put_back, stage
-
-__all__ = ["stage"]
+from .stage import TABLES, Stage, put_back
 
 ANOTHER = {
     "bigint": "{0} + 1",

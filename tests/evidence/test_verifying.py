@@ -1,93 +1,14 @@
 """What a superuser can do to a sealed log: each is named by position, stream and version."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
-import psycopg
 import pytest
 
 from runfold import Ledger
 from runfold.evidence import pages
 from runfold.evidence.mapping import make_map
 from runfold.evidence.places import path_of
-from runfold.evidence.sealer import Sealer
-from runfold.evidence.signing import read_signer
 from runfold.evidence.verifying import Kept, Verification
-from runfold.maintenance.checking import Finding
-from runfold.proofs.note import Checkpoint
-from tests.databases import TestDatabase
 
-TABLES = (
-    "log",
-    "head",
-    "sealed_position",
-    "sealed_logs",
-    "sealed_events",
-    "sealed_tiles",
-    "sealed_threads",
-    "sealed_map",
-    "sealed_checkpoints",
-)
-
-
-@dataclass
-class Stage:
-    """A sealed ledger, its superuser, and the checkpoint that an auditor took with them."""
-
-    ledger: Ledger
-    admin: psycopg.Connection
-    kept: Kept
-    publics: list[bytes]
-    home: Path
-
-    def found(self, *kept: Kept, since: dict[str, Checkpoint] | None = None) -> list[Finding]:
-        with self.ledger.recorder.store.reading() as connection:
-            verification = Verification(connection, self.publics, kept, since or {})
-            return list(verification.findings())
-
-    def seal(self) -> str:
-        """Seal what is there, and return the checkpoint."""
-        Sealer(self.ledger).seal_all()
-        return self.note()
-
-    def note(self) -> str:
-        (row,) = self.admin.execute("SELECT note FROM runfold.sealed_checkpoints ORDER BY generation DESC, size DESC LIMIT 1")
-        return str(row[0])
-
-
-@pytest.fixture
-def stage(database: TestDatabase, tmp_path: Path) -> Iterator[Stage]:
-    settings = database.settings.model_copy(update={"home": tmp_path / "home", "seal_publish": ""})
-    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
-        run = ledger.create_thread(thread_id="thread_1", agent_id="desk").start_run(run_id="run_1")
-        for number in range(6):
-            run.add_message("user", f"message {number}")
-        run.request_approval("refund", arguments={"amount": "46.00"}, approval_id="approval_1").grant(actor="human:ada")
-        other = ledger.create_thread(thread_id="thread_2", agent_id="desk").start_run(run_id="run_2")
-        other.complete()
-        Sealer(ledger).seal_all()
-        (row,) = admin.execute("SELECT note, split_part(note, chr(10), 1) FROM runfold.sealed_checkpoints")
-        keys = read_signer(settings.seal_key_file, may_make=False).public_keys
-        for table in TABLES:
-            admin.execute(f"ALTER TABLE runfold.{table} DISABLE TRIGGER USER")
-            admin.execute(f"CREATE TABLE public.before_{table} AS TABLE runfold.{table}")
-        yield Stage(ledger, admin, Kept(str(row[0]), "last week's file"), keys, settings.home)
-
-
-def _columns(table: str) -> str:
-    """What is copied of a table: a column that follows from others is not."""
-    if table != "sealed_checkpoints":
-        return "SELECT *"
-    columns = "tenant_id, generation, size, position, root, map_root, note, sealed_at"
-    return f"({columns}) SELECT {columns}"
-
-
-def put_back(stage: Stage) -> None:
-    with stage.admin.transaction():
-        for table in TABLES:
-            stage.admin.execute(f"DELETE FROM runfold.{table}")
-            stage.admin.execute(f"INSERT INTO runfold.{table} {_columns(table)} FROM public.before_{table}")
+from .stage import TABLES, Stage, put_back
 
 
 def _set(change: str, at: int) -> str:

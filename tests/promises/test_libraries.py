@@ -6,7 +6,7 @@ from pathlib import Path
 import runfold
 
 SOURCES = sorted(Path(runfold.__file__).parent.rglob("*.py"))
-PUBLIC = {"_asdict", "_replace", "_exit"}
+PUBLIC = {"_asdict", "_exit"}
 """Documented with the underscore: of named tuples, and of `os`."""
 OF_UVICORN = {"_unset_keepalive_if_required"}
 """Held by tests/http/test_uvicorn.py."""

@@ -25,12 +25,23 @@ UPDATE runfold.webhook_feeds
    AND webhook_id = %(webhook)s
 
 -- name: make due
--- Lets everything that waits for a webhook be tried at once.
-UPDATE runfold.deliveries
+-- Lets everything that waits for a webhook be tried at once. Whoever changes several rows takes them in the order of positions: so
+-- no two wait for each other.
+WITH mine AS MATERIALIZED (
+    SELECT w.position
+      FROM runfold.deliveries AS w
+     WHERE w.tenant_id = %(tenant)s
+       AND w.webhook_id = %(webhook)s
+       AND w.due_at > clock_timestamp()
+     ORDER BY w.tenant_id, w.webhook_id, w.position
+       FOR UPDATE
+)
+UPDATE runfold.deliveries AS d
    SET due_at = clock_timestamp()
- WHERE tenant_id = %(tenant)s
-   AND webhook_id = %(webhook)s
-   AND due_at > clock_timestamp()
+  FROM mine
+ WHERE d.tenant_id = %(tenant)s
+   AND d.webhook_id = %(webhook)s
+   AND d.position = mine.position
 
 -- name: add
 -- Adds what is to be sent; what waits already stays as it is.
@@ -99,20 +110,40 @@ DELETE FROM runfold.deliveries
 
 -- name: put off
 -- It is tried again later, and what follows it in its stream waits for it.
-UPDATE runfold.deliveries
-   SET due_at = greatest(due_at, clock_timestamp() + %(pause)s),
-       attempts = CASE WHEN position = %(position)s THEN %(attempts)s ELSE attempts END,
-       error = CASE WHEN position = %(position)s THEN %(error)s ELSE error END,
-       claimed_until = CASE WHEN claim = %(claim)s THEN NULL ELSE claimed_until END,
-       claim = CASE WHEN claim = %(claim)s THEN NULL ELSE claim END
- WHERE tenant_id = %(tenant)s
-   AND webhook_id = %(webhook)s
-   AND stream = %(stream)s
-   AND position >= %(position)s
+WITH mine AS MATERIALIZED (
+    SELECT w.position
+      FROM runfold.deliveries AS w
+     WHERE w.tenant_id = %(tenant)s
+       AND w.webhook_id = %(webhook)s
+       AND w.stream = %(stream)s
+       AND w.position >= %(position)s
+     ORDER BY w.tenant_id, w.webhook_id, w.position
+       FOR UPDATE
+)
+UPDATE runfold.deliveries AS d
+   SET due_at = greatest(d.due_at, clock_timestamp() + %(pause)s),
+       attempts = CASE WHEN d.position = %(position)s THEN %(attempts)s ELSE d.attempts END,
+       error = CASE WHEN d.position = %(position)s THEN %(error)s ELSE d.error END,
+       claimed_until = CASE WHEN d.claim = %(claim)s THEN NULL ELSE d.claimed_until END,
+       claim = CASE WHEN d.claim = %(claim)s THEN NULL ELSE d.claim END
+  FROM mine
+ WHERE d.tenant_id = %(tenant)s
+   AND d.webhook_id = %(webhook)s
+   AND d.position = mine.position
 
 -- name: forget webhook
 -- Nothing more is sent to a webhook that was deleted, and its secrets are erased.
-WITH waiting AS (DELETE FROM runfold.deliveries WHERE tenant_id = %(tenant)s AND webhook_id = %(webhook)s),
+WITH mine AS MATERIALIZED (
+    SELECT w.position
+      FROM runfold.deliveries AS w
+     WHERE w.tenant_id = %(tenant)s
+       AND w.webhook_id = %(webhook)s
+     ORDER BY w.tenant_id, w.webhook_id, w.position
+       FOR UPDATE
+),
+     waiting AS (DELETE FROM runfold.deliveries AS d
+                  USING mine
+                  WHERE d.tenant_id = %(tenant)s AND d.webhook_id = %(webhook)s AND d.position = mine.position),
      feeds AS (DELETE FROM runfold.webhook_feeds WHERE tenant_id = %(tenant)s AND webhook_id = %(webhook)s)
 DELETE FROM runfold.webhook_secrets
  WHERE tenant_id = %(tenant)s

@@ -1,10 +1,8 @@
 """The one SQL function that writes: positions, versions, conflicts, time."""
 
-import itertools
 import random
 import signal
 import threading
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -15,6 +13,8 @@ from runfold.store.appending.append_call import Placed
 from runfold.store.appending.writer import Writer
 from runfold.store.recorder import Recorder
 from tests.waiting import until
+
+from ..rule import in_the_way
 
 
 def positions(recorder: Recorder) -> list[tuple[int, str, int]]:
@@ -77,16 +77,6 @@ def test_any_versions_are_stored_or_named_as_the_rule_says(recorder, row) -> Non
             assert answer.first_position == stored - len(streams) + 1
     assert recorder.reader.head().position == stored
     assert min(stored, refused) > 100
-
-
-def in_the_way(events: list[tuple[str, int]], watched: Mapping[str, int], at: Mapping[str, int]) -> dict[str, int]:
-    found = {}
-    for stream, group in itertools.groupby(sorted(events, key=lambda event: event[0]), key=lambda event: event[0]):
-        versions = [version for _, version in group]
-        first = at[stream] + 1 if stream in at else min(versions[0], 1)
-        if versions != list(range(first, first + len(versions))):
-            found[stream] = at.get(stream, 0)
-    return found | {stream: at.get(stream, 0) for stream, version in watched.items() if at.get(stream, 0) != version}
 
 
 def test_a_conflict_names_every_stream_in_the_way_and_its_version(recorder, row) -> None:

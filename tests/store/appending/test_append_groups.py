@@ -13,7 +13,8 @@ from runfold.store.appending.writer import Writer
 from runfold.store.codec import Row
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
-from tests.store.appending.test_append_function import in_the_way
+
+from ..rule import in_the_way
 
 _ALONE = "SELECT * FROM runfold.append_events($1::runfold.new_event[], $2::bytea)"
 _GROUPS = """SELECT * FROM runfold.append_events_in_groups(

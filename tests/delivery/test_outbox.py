@@ -1,0 +1,64 @@
+"""What waits to be sent is changed by several at once, and none of them waits for another that waits for it."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from runfold import Ledger, Settings
+from runfold.delivery.outbox import Delivery, Outbox
+from tests.databases import TestDatabase
+from tests.waiting import until
+
+MOST = 6
+HOOK = "webhook_1"
+ADD = """INSERT INTO runfold.deliveries (tenant_id, webhook_id, position, event_id, stream, due_at)
+SELECT 'default', %s, p, gen_random_uuid(), 'run_1', clock_timestamp() + make_interval(hours => 10 - p)
+  FROM generate_series(%s, 1, -1) AS p"""
+LOCK = "SELECT position FROM runfold.deliveries WHERE position {} ORDER BY position FOR UPDATE NOWAIT"
+WAITS = """SELECT count(*)
+  FROM pg_stat_activity
+ WHERE datname = current_database()
+   AND wait_event_type = 'Lock'"""
+
+
+def _enable(outbox: Outbox) -> None:
+    (feed,) = [each for each in outbox.feeds() if each.webhook_id == HOOK]
+    outbox.set_active(feed, active=True)
+
+
+def _put_off(outbox: Outbox) -> None:
+    outbox.put_off(Delivery("default", HOOK, 1, uuid4(), "run_1", None, 0, uuid4()), None, 60.0)
+
+
+CHANGES: dict[str, Callable[[Outbox], None]] = {
+    "a webhook is enabled": _enable,
+    "one is put off, and what follows it": _put_off,
+    "a webhook is deleted": lambda outbox: outbox.forget_webhook("default", HOOK),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=[*CHANGES])
+def test_whoever_changes_what_waits_takes_it_in_the_order_of_positions(
+    settings: Settings, database: TestDatabase, change: Callable[[Outbox], None]
+) -> None:
+    with (
+        Ledger.open(settings=settings) as ledger,
+        psycopg.connect(database.admin_url) as other,
+        psycopg.connect(database.admin_url, autocommit=True) as looking,
+    ):
+        outbox = Outbox(ledger.recorder.store, timedelta(minutes=1))
+        outbox.add_feed("default", HOOK, 0, uuid4())
+        other.execute(ADD, [HOOK, MOST])  # the last one first: in the table, and in the order in which they are due
+        other.commit()
+        assert other.execute(LOCK.format("= 1")).fetchall() == [(1,)]
+        changing = threading.Thread(target=change, args=(outbox,))
+        changing.start()
+        until(lambda: looking.execute(WAITS).fetchone() == (1,))
+        assert len(other.execute(LOCK.format("> 1")).fetchall()) == MOST - 1, "none of them is held by who waits for the first"
+        other.rollback()
+        changing.join(30)
+        assert not changing.is_alive()
