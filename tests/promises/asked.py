@@ -60,6 +60,7 @@ from runfold.queries.tool_calls import ToolCallParameters
 from runfold.store.appending.writer import _FIND, _STORED_IDS
 from runfold.store.datastore import Datastore
 from runfold.store.reading.filter import Filter
+from runfold.store.unlocked import Unlocked
 from runfold.subscriptions.lags import lags
 from tests.promises.statements import Seen
 
@@ -226,7 +227,7 @@ def of_the_log(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     own = ledger.now.reader
     for after in (0, head // 2, head - 100):
         with ledger.recorder.store.connect() as connection:
-            reader.news(connection, after)
+            reader.news(Unlocked(connection), after)
         for wanted in (
             None,
             Filter(types=("problem.*",)),
