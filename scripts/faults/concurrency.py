@@ -184,12 +184,15 @@ def frozen_holder(stage: Stage) -> None:
     and again. The server ends its session after 3 s: the others go on, and none of them is refused. Thawed, the process is
     told that it may try again, and that nothing of its was stored."""
     times_frozen = 1 if stage.short else 5
-    stage.start_writers(3, modes=("single",), pause=0.02)
+    stage.start_endless_writers(3, modes=("single",), pause=0.02)
     stage.start_reader()
     stage.pause(0.5, 1.0)
     stage.crew.start(freeze, stage.work("frozen", times_frozen))
+    noted = stage.folder / "frozen"
+    while not stage.enough(len(noted.read_text().splitlines()) if noted.exists() else 0, times_frozen):
+        stage.pause(0.2, 0.4)
     stage.finish()
-    held = [json.loads(line) for line in (stage.folder / "frozen").read_text().splitlines()]
+    held = [json.loads(line) for line in noted.read_text().splitlines()]
     stage.figures.measured["frozen"] = len(held)
     stage.expect(len(held) == times_frozen, f"it was frozen {len(held)} times, not {times_frozen}")
     for began, thawed, said in held:
