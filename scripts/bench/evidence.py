@@ -20,10 +20,10 @@ from pydantic import SecretStr
 
 from runfold import Ledger, Run, Settings
 from runfold.cli.folding import reacting
-from runfold.evidence.comparing import stored_trees, tile_reader
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.status import seal_status
-from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.sealing.comparing import stored_trees, tile_reader
+from runfold.evidence.sealing.status import seal_status
+from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.proofs.tiles import Tiles
 from runfold.settings import environment
 

@@ -15,7 +15,7 @@ from faults.stage import Stage
 from faults.storage import small_disk
 from runfold import Ledger, Settings
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.settings import environment
 
 Process = subprocess.Popen[bytes]

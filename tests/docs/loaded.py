@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MODULES = (
-    *("cryptography.x509", "genai_prices", "rich.table", "runfold.cli.main", "runfold.evidence.making", "runfold.ledger"),
+    *("cryptography.x509", "genai_prices", "rich.table", "runfold.cli.main", "runfold.evidence.bundles.making", "runfold.ledger"),
     *("runfold.projector.worker", "runfold.queries.reading", "runfold.terminal.console"),
 )
 CALL = """\

@@ -8,8 +8,8 @@ import pytest
 
 from runfold import Ledger, Settings
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.signing import read_signer
-from runfold.evidence.verifying import Kept
+from runfold.evidence.sealing.signing import read_signer
+from runfold.evidence.verifying.verifying import Kept
 from tests.databases import TestDatabase
 
 from .stage import TABLES, Stage

@@ -10,8 +10,8 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.delivery.claims import Claims
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.status import seal_status
-from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.sealing.status import seal_status
+from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.failpoint import SEALING_POINTS
 from runfold.settings import environment
 from tests.waiting import until

@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from runfold import Ledger, Settings
 from runfold.domain.security import LossAccepted
 from runfold.errors import SealingRefused
-from runfold.evidence.comparing import stored_trees
 from runfold.evidence.losses import accept_losses, record_loss
 from runfold.evidence.sealer import Sealer, sealers
-from runfold.evidence.signing import add_key, keep_newest, read_signer, require_signed
-from runfold.evidence.verify import LedgerVerification
-from runfold.evidence.verifying import Kept
+from runfold.evidence.sealing.comparing import stored_trees
+from runfold.evidence.sealing.signing import add_key, keep_newest, read_signer, require_signed
+from runfold.evidence.verifying.verify import LedgerVerification
+from runfold.evidence.verifying.verifying import Kept
 from runfold.maintenance.backup import back_up
 from runfold.maintenance.restore import restore
 from runfold.proofs.note import ED25519, Key, NoteRefused, read_note

@@ -13,12 +13,12 @@ from runfold import Ledger, Settings
 from runfold.child import NICE, give_way
 from runfold.cli.folding import reacting
 from runfold.errors import SealingRefused
-from runfold.evidence.comparing import stored_trees, tile_reader
-from runfold.evidence.places import path_of
+from runfold.evidence.publishing.places import path_of
 from runfold.evidence.sealer import Sealer, sealers
-from runfold.evidence.sealing import FEW, seal
-from runfold.evidence.signing import read_signer, require_signed
-from runfold.evidence.verify import LedgerVerification
+from runfold.evidence.sealing.comparing import stored_trees, tile_reader
+from runfold.evidence.sealing.sealing import FEW, seal
+from runfold.evidence.sealing.signing import read_signer, require_signed
+from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.note import read_key, read_note
 from runfold.proofs.tiles import Tiles

@@ -15,9 +15,9 @@ from runfold import Ledger, Settings
 from runfold.access.keys import Keys
 from runfold.domain.security import BundleMade
 from runfold.errors import InvalidEvent, NotFound, ScopeMissing, SealingRefused, UsageError
-from runfold.evidence.making import make_bundle, prove_absence
+from runfold.evidence.bundles.making import make_bundle, prove_absence
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.signing import read_signer
+from runfold.evidence.sealing.signing import read_signer
 from runfold.http.app import create_app
 from runfold.proofs.container import open_bundle
 from runfold.proofs.policy import read_policy

@@ -33,10 +33,10 @@ ELSEWHERE = (
     "maintenance/restore.",
     "maintenance/checking.sql: repeated",
     "maintenance/checking.sql: before of another tenant",
-    "evidence/bundle.sql: streams without call",
+    "evidence/bundles/bundle.sql: streams without call",
     "evidence/losses.py",
-    "evidence/sealing.sql: events of tenant",
-    "evidence/verifying.sql: before the first",
+    "evidence/sealing/sealing.sql: events of tenant",
+    "evidence/verifying/verifying.sql: before the first",
 )
 """What makes tables, what is about catalogues or single rows, what takes in the whole log or a table that was filled, what is
 asked where something is damaged or differs, frames of other statements."""

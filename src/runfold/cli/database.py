@@ -99,7 +99,7 @@ def _impure(ledger: "Ledger", named: list[str], up_to: int) -> "Iterator[Finding
 
 def _seal_alarms(ledger: "Ledger") -> "Iterator[Finding]":
     """Report what sealers met that cannot be; whether what is sealed was changed since, `runfold verify` tells."""
-    from runfold.evidence.status import seal_status
+    from runfold.evidence.sealing.status import seal_status
     from runfold.maintenance.checking import Finding
 
     found = seal_status(ledger.recorder.reader)

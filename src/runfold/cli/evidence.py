@@ -15,9 +15,9 @@ from runfold.cli.receipts import told_in
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runfold.evidence.answers import AnswerAsked
-    from runfold.evidence.bundle import Made
-    from runfold.evidence.samples import SampleAsked
+    from runfold.evidence.bundles.answers import AnswerAsked
+    from runfold.evidence.bundles.bundle import Made
+    from runfold.evidence.bundles.samples import SampleAsked
     from runfold.proofs.receipt import ToldEvent
 
 _Output = Annotated[
@@ -100,8 +100,8 @@ def evidence(
     was changed.
     """
     from runfold.errors import UsageError
-    from runfold.evidence.answers import AnswerAsked
-    from runfold.evidence.samples import SampleAsked
+    from runfold.evidence.bundles.answers import AnswerAsked
+    from runfold.evidence.bundles.samples import SampleAsked
     from runfold.queries.runs.sample import require_sample
 
     ways = [bool(ids), every and not sample, answer is not None, sample, receipt is not None]
@@ -167,7 +167,7 @@ def _make(
     sample: "SampleAsked | None" = None,
     told: "Sequence[ToldEvent]" = (),
 ) -> "Made":
-    from runfold.evidence.bundle import BundleMaker
+    from runfold.evidence.bundles.bundle import BundleMaker
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as show:

@@ -10,7 +10,7 @@ from runfold.cli.database import DAMAGE, first_findings
 
 if TYPE_CHECKING:
     from runfold.evidence.sealer import Sealer
-    from runfold.evidence.verify import LedgerVerification
+    from runfold.evidence.verifying.verify import LedgerVerification
     from runfold.ledger import Ledger
 
 HELP = "Seal the log, and look after the keys that its checkpoints are signed with."
@@ -38,8 +38,8 @@ def verify(
     """
     import time
 
-    from runfold.evidence.verify import LedgerVerification
-    from runfold.evidence.verifying import Kept
+    from runfold.evidence.verifying.verify import LedgerVerification
+    from runfold.evidence.verifying.verifying import Kept
     from runfold.terminal.progress import progress_bar
 
     kept = [Kept(_text(file), str(file)) for file in against or ()]
@@ -130,7 +130,7 @@ def keys(
     ] = False,
 ) -> None:
     """Show the public keys of who signs here, for the policy of those who verify: one for each tenant and key."""
-    from runfold.evidence.signing import read_signer
+    from runfold.evidence.sealing.signing import read_signer
 
     with call.ledger() as ledger:
         signer = read_signer(ledger.settings.seal_key_file, may_make=False)
@@ -158,7 +158,7 @@ def rotate(
     those who verify take checkpoints of the old key up to the size that you tell them, and no longer ones.
     """
     from runfold.errors import UsageError
-    from runfold.evidence.signing import add_key, keep_newest
+    from runfold.evidence.sealing.signing import add_key, keep_newest
 
     if lost and finish:
         raise UsageError("--lost and --finish exclude each other")
@@ -206,7 +206,7 @@ def _sealer(ledger: "Ledger") -> "Sealer":
 
 
 def _trees(ledger: "Ledger") -> list[dict[str, Any]]:
-    from runfold.evidence.comparing import stored_trees
+    from runfold.evidence.sealing.comparing import stored_trees
 
     with ledger.recorder.store.reading() as connection:
         found = stored_trees(connection)

@@ -197,7 +197,7 @@ def _history(reader: Reader, settings: Settings) -> Iterator[Check]:
 
 def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
     """Say how far the log is sealed, and whether a sealer met anything that cannot be."""
-    from runfold.evidence.status import seal_status, witness_statuses
+    from runfold.evidence.sealing.status import seal_status, witness_statuses
 
     found = seal_status(reader)
     if found.alarms:

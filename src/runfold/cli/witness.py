@@ -9,7 +9,7 @@ import typer
 from runfold.cli.call import Call
 
 if TYPE_CHECKING:
-    from runfold.evidence.witness import Witness
+    from runfold.evidence.publishing.witness import Witness
 
 HELP = "Be a witness: sign checkpoints of logs that have only grown. Needs no database."
 _Folder = Annotated[
@@ -21,7 +21,7 @@ _Policy = Annotated[Path, typer.Option("--policy", metavar="FILE", help="A polic
 
 def key(call: Call, name: _Name, folder: _Folder = Path("witness")) -> None:
     """Show the public key of a witness, for the policy of those who verify. It is made on first use."""
-    from runfold.evidence.witness import Witness
+    from runfold.evidence.publishing.witness import Witness
 
     text = str(Witness(folder.expanduser(), name, []).key)
     call.answer({"key": text}) if call.json else call.out.print(text, soft_wrap=True, highlight=False)
@@ -44,7 +44,7 @@ def serve(
     from contextlib import suppress
 
     from runfold.errors import UsageError
-    from runfold.evidence.witness import server
+    from runfold.evidence.publishing.witness import server
 
     witness = _witness(name, policy, folder)
     host, _, port = listen.rpartition(":")
@@ -68,7 +68,7 @@ def sign(
 ) -> None:
     """Sign one checkpoint that was handed over as a file; exit 1 if it is not to be signed."""
     from runfold.errors import UsageError
-    from runfold.evidence.witness import MOST_BYTES
+    from runfold.evidence.publishing.witness import MOST_BYTES
 
     try:
         if str(request) == "-":
@@ -91,7 +91,7 @@ def sign(
 
 def _witness(name: str, policy: Path, folder: Path) -> "Witness":
     from runfold.errors import UsageError
-    from runfold.evidence.witness import Witness
+    from runfold.evidence.publishing.witness import Witness
     from runfold.proofs.policy import PolicyRefused, read_policy
 
     try:

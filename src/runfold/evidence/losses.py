@@ -14,9 +14,9 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Context
 from runfold.domain.security import LossAccepted, Security
-from runfold.evidence.comparing import StoredTree, compare, tile_reader
-from runfold.evidence.places import Place
-from runfold.evidence.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
+from runfold.evidence.publishing.places import Place
+from runfold.evidence.sealing.comparing import StoredTree, compare, tile_reader
+from runfold.evidence.sealing.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
 from runfold.ids import stable_id
 from runfold.ledger import Ledger
 from runfold.proofs.note import read_note

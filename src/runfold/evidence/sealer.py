@@ -16,11 +16,11 @@ from psycopg.rows import tuple_row
 
 from runfold.delivery.reactor import Claim, Reacted
 from runfold.errors import LedgerError, LedgerUnavailable, SealingRefused
-from runfold.evidence.comparing import StoredTree, compare, stored_trees, tile_reader
-from runfold.evidence.places import Place, PlaceFailed, places
-from runfold.evidence.sealing import QUERIES, Log, Sealed, seal
-from runfold.evidence.signing import Signer, read_signer, require_signed
-from runfold.evidence.witnessing import Witnessing
+from runfold.evidence.publishing.places import Place, PlaceFailed, places
+from runfold.evidence.publishing.witnessing import Witnessing
+from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader
+from runfold.evidence.sealing.sealing import QUERIES, Log, Sealed, seal
+from runfold.evidence.sealing.signing import Signer, read_signer, require_signed
 from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.logs import logger

@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _installed_folding() -> Folding | None:
     """The folds of the Runfold that is installed here, if one is. Whoever does not ask for them needs none of it."""
     try:
-        folding: Folding = import_module("runfold.evidence.refolding").folding
+        folding: Folding = import_module("runfold.evidence.bundles.refolding").folding
     except ImportError:
         return None
     return folding

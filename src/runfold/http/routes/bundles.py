@@ -25,7 +25,7 @@ from runfold.queries.lists.parameters import parameters_of
 from runfold.queries.runs.sample import RunSampleParameters
 
 if TYPE_CHECKING:
-    from runfold.evidence.bundle import Made
+    from runfold.evidence.bundles.bundle import Made
 
 _SCOPES: tuple[Scope, Scope] = ("audit:read", "events:read")
 _ZIP = "application/zip"
@@ -149,10 +149,10 @@ def _packed(ledger: TenantLedger, asked: BundleAsked, stamp: str | None) -> _Pac
 
 
 def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | None) -> "Made":
-    from runfold.evidence.answers import AnswerAsked  # noqa: PLC0415  here and below: they need the extra `evidence`
-    from runfold.evidence.bundle import BundleMaker  # noqa: PLC0415
-    from runfold.evidence.making import require_one  # noqa: PLC0415
-    from runfold.evidence.samples import SampleAsked  # noqa: PLC0415
+    from runfold.evidence.bundles.answers import AnswerAsked  # noqa: PLC0415  here and below: they need the extra `evidence`
+    from runfold.evidence.bundles.bundle import BundleMaker  # noqa: PLC0415
+    from runfold.evidence.bundles.making import require_one  # noqa: PLC0415
+    from runfold.evidence.bundles.samples import SampleAsked  # noqa: PLC0415
 
     sample = asked.sample
     drawn = None if sample is None else SampleAsked(sample.seed, _parameters(sample), asked.whole_log, sample.as_of)

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from runfold.api.table import API_VERSION
 from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
-from runfold.evidence.status import seal_status
+from runfold.evidence.sealing.status import seal_status
 from runfold.http.problems import problem
 from runfold.http.routing import NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState

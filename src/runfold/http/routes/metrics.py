@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import LedgerError
-from runfold.evidence.status import SealStatus, WitnessStatus, seal_status, witness_statuses
+from runfold.evidence.sealing.status import SealStatus, WitnessStatus, seal_status, witness_statuses
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
 from runfold.http.metrics_together import together

@@ -1,0 +1,1 @@
+"""Sealing what follows in the log, and how that stands."""

@@ -1,0 +1,238 @@
+"""Seals what follows in the log: leaves, tiles, counts of threads and signed checkpoints, in one transaction.
+
+Whatever dies in it leaves nothing behind, and the next sealer makes the same leaves from the same events. Who appends never
+waits for it: it reads what is committed, and writes tables of its own.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from psycopg import DataError
+from psycopg.rows import tuple_row
+
+from runfold.errors import SealingRefused
+from runfold.evidence.sealing.mapping import make_map
+from runfold.evidence.sealing.signing import Signer
+from runfold.failpoint import reach
+from runfold.proofs.leaf import SALT_BYTES, Leaf
+from runfold.proofs.note import Checkpoint
+from runfold.proofs.stored import StoredEvent
+from runfold.proofs.thread_map import key_of
+from runfold.proofs.tiles import Growing
+from runfold.store.datastore import Connection
+from runfold.store.queries import named_queries
+
+AT_ONCE = 2000
+"""Events that one transaction seals."""
+FEW = 250
+"""Events that are sealed at a time, with a breath in between, where there is no hurry: some milliseconds of work."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Payloads that one transaction reads, unless a single event has more."""
+_STATE = 7
+QUERIES = named_queries("runfold.evidence.sealing", "sealing.sql")
+
+
+class Digested(NamedTuple):
+    """An event of which the digests were taken."""
+
+    event: StoredEvent
+    payload_sha256: str
+    envelope_sha256: str
+    salt: bytes | None
+    """Only of an event that had none."""
+
+
+@dataclass
+class Log:
+    """The present tree of a tenant."""
+
+    tenant_id: str
+    generation: int
+    origin: str
+    size: int
+
+
+@dataclass
+class Sealed:
+    """What one turn did."""
+
+    position: int
+    events: int = 0
+    has_more: bool = False
+    alarms: list[str] = field(default_factory=list)
+
+
+def digested(row: tuple[Any, ...], kept_salt: bytes | None = None) -> Digested:
+    """Take the digests of a stored event. `kept_salt` is that of an event that has none; else one is made."""
+    event, made = StoredEvent._make(row), None
+    if event.salt is None:
+        made = kept_salt or os.urandom(SALT_BYTES)
+    return Digested(event, *event.digests(event.salt or made or b""), made)
+
+
+def seal(
+    connection: Connection,
+    signer: Callable[[bool], Signer],
+    began: Callable[[Log], object] = lambda _: None,
+    *,
+    breathe: Callable[[], object] | None = None,
+) -> Sealed | None:
+    """Seal what follows, or a part of it; None while another sealer is at it. Raises psycopg.Error, SealingRefused.
+
+    `signer` returns the keys; it is told whether anything was sealed before. `began` is told of a tree that is begun, and
+    raises where it may not be. With `breathe` a few events are sealed at a time, and it is called in between: the same is
+    sealed, and neither this process nor the server is busy for long at a time.
+    """
+    with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        begun = cursor.execute(QUERIES["begin"]).fetchone()
+        if begun is None:
+            return None
+        sealed, grown = Sealed(begun[0]), dict[str, Log]()
+        _require_the_end(*begun)
+        _look_behind(cursor, sealed)
+        for found in _parts_after(cursor, sealed, AT_ONCE if breathe is None else FEW):
+            if sealed.events and breathe is not None:
+                breathe()
+            _look_for_holes(cursor, sealed, found)
+            by_tenant: dict[str, list[Digested]] = {}
+            for each in found:
+                by_tenant.setdefault(each.event.tenant_id, []).append(each)
+            for log in _logs(cursor, list(by_tenant), began):
+                grow(cursor, log, by_tenant[log.tenant_id])
+                grown[log.tenant_id] = log
+            sealed.position, sealed.events = found[-1].event.position, sealed.events + len(found)
+        if sealed.events:
+            reach("leaves written")
+        _sign(cursor, sealed, list(grown.values()), lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
+        reach("signed")
+        cursor.execute(QUERIES["sealed up to"], [sealed.position])
+    reach("sealed")
+    return sealed
+
+
+def _require_the_end(position: int, last: int) -> None:
+    """Raise SealingRefused where the log ends before what is sealed: what comes next would be taken for sealed."""
+    if position > last:
+        fact = f"all is sealed up to position {position}, and the log ends at {last}: events were lost after they were sealed"
+        raise SealingRefused(
+            fact,
+            "run `runfold verify --full`, and put them back from a backup; where they were lost on purpose,"
+            " `runfold seal accept-loss --comment TEXT`",
+        )
+
+
+def _parts_after(cursor: Any, sealed: Sealed, size: int) -> Iterator[list[Digested]]:
+    """Read and digest what follows what is sealed, some events at a time; note whether a transaction cannot hold all of it."""
+    room, count = MOST_BYTES, 0
+    while count < AT_ONCE and room > 0:
+        rows, found = _digested_after(cursor, sealed.position, size, room)
+        count += len(rows)
+        room -= sum(len(row[_STATE]) for row in rows)
+        if found:
+            yield found
+        if len(rows) < size and room > 0:
+            return
+    sealed.has_more = True
+
+
+def _digested_after(cursor: Any, position: int, limit: int, room: int) -> tuple[list[tuple[Any, ...]], list[Digested]]:
+    """Read and digest what follows. Raises SealingRefused for what nobody can read, as who changed the database can write."""
+    try:
+        rows = cursor.execute(QUERIES["events"], [position, limit, room]).fetchall()
+        return rows, [digested(row) for row in rows]
+    except (DataError, RecursionError) as error:
+        if isinstance(error, DataError) and error.sqlstate is not None:
+            raise
+        fact = f"an event after position {position} holds a time or JSON that cannot be read ({error})"
+        raise SealingRefused(fact, "`runfold check` names it; put it right from a backup") from None
+
+
+def _look_for_holes(cursor: Any, sealed: Sealed, found: Iterable[Digested]) -> None:
+    expected = sealed.position + 1
+    for each in found:
+        event = each.event
+        for position in range(expected, min(event.position, expected + 1000)):
+            fact = f"position {position} is missing, and was never sealed"
+            _alarm(cursor, sealed, event.tenant_id, "missing", position, fact)
+        expected = event.position + 1
+
+
+def _look_behind(cursor: Any, sealed: Sealed) -> None:
+    for position, tenant, stream, version, type_ in cursor.execute(QUERIES["behind"]).fetchall():
+        fact = f"{type_}, version {version} of {stream}, appeared at position {position}, behind what was sealed"
+        _alarm(cursor, sealed, tenant, "inserted", position, fact)
+
+
+def _alarm(cursor: Any, sealed: Sealed, tenant_id: str, kind: str, position: int, fact: str) -> None:
+    if cursor.execute(QUERIES["alarm"], [tenant_id, kind, position, fact]).rowcount:
+        sealed.alarms.append(fact)
+
+
+def _logs(cursor: Any, tenants: list[str], began: Callable[[Log], object]) -> list[Log]:
+    found = {row[0]: Log(*row) for row in cursor.execute(QUERIES["logs"], [tenants]).fetchall()}
+    for tenant in tenants:
+        if tenant not in found:
+            found[tenant] = Log(tenant, 1, first_origin(cursor, tenant), 0)
+            began(found[tenant])
+            cursor.execute(QUERIES["new log"], [tenant, found[tenant].origin])
+    return list(found.values())
+
+
+def first_origin(cursor: Any, tenant_id: str) -> str:
+    """The name of a tenant's first tree: the same in every copy of the ledger, so that one that was put back shows."""
+    (ledger,) = cursor.execute(QUERIES["ledger"]).fetchone()
+    return f"runfold/{hashlib.sha256(f'{ledger} {tenant_id}'.encode()).hexdigest()[:32]}"
+
+
+def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Signer]) -> None:
+    """Sign what trees are now. Once nothing waits, it is said of each thread how many events it has, too."""
+    if sealed.has_more:
+        for log in grown:
+            _checkpoint(cursor, log, None, signer())
+        return
+    for tenant_id, generation, origin, size, map_size in cursor.execute(QUERIES["without map"]).fetchall():
+        log = Log(tenant_id, generation, origin, size)
+        _checkpoint(cursor, log, make_map(cursor, tenant_id, generation, map_size), signer())
+
+
+def _checkpoint(cursor: Any, log: Log, map_root: bytes | None, signer: Signer) -> None:
+    whose = [log.tenant_id, log.generation]
+    root = Growing(log.size, lambda level, number: _tile(cursor, log, level, number)).root()
+    (position,) = cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
+    note = signer.sign(Checkpoint(log.origin, log.size, root, map_root))
+    cursor.execute(QUERIES["store checkpoint"], [*whose, log.size, position, root, map_root, note])
+
+
+def grow(cursor: Any, log: Log, events: list[Digested]) -> None:
+    """Add leaves to a tree."""
+    keys = {thread_id: key_of(thread_id) for thread_id in {each.event.thread_id for each in events}}
+    stored = cursor.execute(QUERIES["threads"], [log.tenant_id, log.generation, list(keys.values())]).fetchall()
+    counts = dict(stored)
+    counts = {thread_id: counts.get(key, 0) for thread_id, key in keys.items()}
+    last: dict[str, tuple[int, bytes]] = {}
+    hashes: list[bytes] = []
+    rows: list[tuple[Any, ...]] = []
+    for seq, (event, payload, envelope, made) in enumerate(events, log.size + 1):
+        counts[event.thread_id] += 1
+        count, place = counts[event.thread_id], (event.stream, event.version, event.type, event.schema_version)
+        hashes.append(Leaf(seq, count, *place, event.position, payload, envelope).hash())
+        last[event.thread_id] = seq, hashes[-1]
+        rows.append((seq, event.position, event.thread_id, count, *place, bytes.fromhex(payload), bytes.fromhex(envelope), made))
+    whose = [log.tenant_id, log.generation]
+    cursor.execute(QUERIES["store events"], [*whose, *map(list, zip(*rows, strict=True))])
+    tree = Growing(log.size, lambda level, number: _tile(cursor, log, level, number))
+    tree.extend(hashes)
+    tiles = [(level, number, tile) for (level, number), tile in tree.changed.items()]
+    cursor.execute(QUERIES["store tiles"], [*whose, *map(list, zip(*tiles, strict=True))])
+    threads = [(thread_id, keys[thread_id], counts[thread_id], seq, hash_) for thread_id, (seq, hash_) in last.items()]
+    cursor.execute(QUERIES["store threads"], [*whose, *map(list, zip(*threads, strict=True))])
+    cursor.execute(QUERIES["grown"], [tree.size, *whose])
+    log.size = tree.size
+
+
+def _tile(cursor: Any, log: Log, level: int, number: int) -> bytes:
+    found = cursor.execute(QUERIES["tile"], [log.tenant_id, log.generation, level, number]).fetchone()
+    return found[0] if found else b""

@@ -1,0 +1,70 @@
+"""A ledger verified: what is taken from its settings, and what is remembered for the next time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from runfold.errors import SealingRefused, UsageError
+from runfold.evidence.publishing.places import PlaceFailed, places
+from runfold.evidence.sealing.comparing import stored_trees
+from runfold.evidence.sealing.signing import read_signer
+from runfold.evidence.verifying.remembered import note_verified, read_verified
+from runfold.evidence.verifying.verifying import Kept, Verification
+from runfold.ledger import Ledger
+from runfold.maintenance.checking import Finding
+from runfold.proofs.note import NoteRefused, read_key
+from runfold.settings import Settings
+
+
+@dataclass
+class LedgerVerification:
+    """What was found, and of what. Read `findings` to its end."""
+
+    ledger: Ledger
+    full: bool = False
+    against: Sequence[Kept] = ()
+    """Checkpoints that somebody was handed over, beside those that the settings' places hold."""
+    keys: Sequence[str] = ()
+    """Public keys as NAME+HASH+KEY; else those of this machine, if it has any."""
+    progress: Callable[[int, int], object] = lambda _done, _total: None
+    unreachable: list[str] = field(default_factory=list)
+    """Places whose checkpoints could not be read."""
+    knows_keys: bool = False
+    """Whether signatures were verified."""
+    read: Verification | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        """Every difference. Raises LedgerUnavailable, UsageError."""
+        settings = self.ledger.settings
+        publics = _publics(settings, self.keys)
+        self.knows_keys = publics is not None
+        file = settings.home.expanduser() / "verified.json"
+        with self.ledger.recorder.store.reading() as connection:
+            kept = [*self.against, *self._published(settings, [tree.origin for tree in stored_trees(connection)])]
+            since = {} if self.full else read_verified(file)
+            store = self.ledger.recorder.store
+            self.read = Verification(connection, publics, kept, since, self.progress, store)
+            yield from self.read.findings()
+        note_verified(file, self.read.verified)
+
+    def _published(self, settings: Settings, origins: Sequence[str]) -> Iterator[Kept]:
+        for place in places(settings.seal_publish, settings.home.expanduser()):
+            for origin in origins:
+                try:
+                    if (text := place.read(origin)) is not None:
+                        yield Kept(text, place.name)
+                except PlaceFailed as error:
+                    self.unreachable.append(str(error))
+                    break
+
+
+def _publics(settings: Settings, keys: Sequence[str]) -> list[bytes] | None:
+    try:
+        named = [read_key(key).public for key in keys]
+    except NoteRefused as error:
+        raise UsageError(f"--key: {error}") from None
+    if named:
+        return named
+    with suppress(SealingRefused, PermissionError):
+        return read_signer(settings.seal_key_file, may_make=False).public_keys
+    return None
