@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 
@@ -261,3 +261,17 @@ def test_the_table_lists_the_runs_that_need_somebody_longest_waiting_first(ledge
         flagged = snapshot.rows(Attention(), "needs_attention", order_by="flagged_at")
         assert [row.run_id for row in flagged] == [second.id, first.id]
         assert [row.run_id for row in snapshot.rows(Attention(), "%b = ANY(reasons)", ["stuck"])] == [first.id]
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_a_reason_hangs_on_the_columns_that_it_names(code: str) -> None:
+    """Where none of them changes, it is not looked at again."""
+    looked_at: set[str] = set()
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            looked_at.add(name)
+            return getattr(AttentionRow(run_id="run_1"), name)
+
+    REASONS[code].holds(cast("AttentionRow", Watched()))
+    assert looked_at == set(REASONS[code].columns)

@@ -70,6 +70,7 @@ _SAID_BY_OTHERS = frozenset(
 _NO_TOKENS = Tokens()
 _WORST_FIRST = get_args(Severity)
 _HOLDS = tuple((code, reason.holds) for code, reason in REASONS.items())
+_HANGS = tuple((code, column, reason.holds) for code, reason in REASONS.items() for column in reason.columns)
 
 
 class Attention(Projection[AttentionRow]):
@@ -115,22 +116,35 @@ class Attention(Projection[AttentionRow]):
             changes = {"status": "running", "stuck_rule": None, **changes}
         if not changes:
             return row
-        after = _flagged(row, row.but(changes), recorded)
+        changes["attention_since"] = _since(
+            row, changes.get("last_heard_at", row.last_heard_at)
+        )  # as it is where no flag changes
+        after = row.but(changes)
+        if flags := _flags(row, after, changes, recorded):
+            after = after.but(flags)
         since = _since(after, after.last_heard_at)
         return after if since == after.attention_since else after.but(attention_since=since)
 
 
-def _flagged(before: AttentionRow, row: AttentionRow, recorded: Recorded) -> AttentionRow:
+def _flags(before: AttentionRow, row: AttentionRow, changes: Changes, recorded: Recorded) -> Changes:
+    """Return what changes in what makes it need a person; of most changes no reason hangs on any."""
+    known = before.reasons
+    if all((code in known) is holds(row) for code, column, holds in _HANGS if column in changes):
+        return {}
     reasons = tuple([code for code, holds in _HOLDS if holds(row)])
-    if reasons == before.reasons:
-        return row
     if not reasons:
-        return row.but(reasons=reasons, severity=NO_SEVERITY, needs_attention=False, flagged_at=None, flagged_position=None)
+        return {
+            "reasons": reasons,
+            "severity": NO_SEVERITY,
+            "needs_attention": False,
+            "flagged_at": None,
+            "flagged_position": None,
+        }
     severity = min((REASONS[code].severity for code in reasons), key=_WORST_FIRST.index)
-    if before.reasons and not (before.severity == "minor" != severity):
-        return row.but(reasons=reasons, severity=severity)
+    if known and not (before.severity == "minor" != severity):
+        return {"reasons": reasons, "severity": severity}
     place = {"flagged_at": recorded.happened_at, "flagged_position": recorded.position}
-    return row.but(reasons=reasons, severity=severity, needs_attention=True, **place)
+    return {"reasons": reasons, "severity": severity, "needs_attention": True, **place}
 
 
 def _since(row: AttentionRow, last_heard_at: datetime | None) -> datetime | None:

@@ -34,7 +34,7 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
 
     Raises FoldFailed, UnknownEventType.
     """
-    wanted, width = {event.type for event in projection.events}, len(projection.key)
+    wanted, width, keys = {event.type for event in projection.events}, len(projection.key), projection.keys
     found: list[tuple[Key, Recorded]] = []
     for recorded in events:
         if recorded.type not in wanted:
@@ -42,7 +42,7 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
         if type(recorded.event) is RawEvent:
             raise UnknownEventType(recorded.type, recorded.event.schema_version, recorded.position)
         try:
-            for key in projection.keys(recorded):
+            for key in keys(recorded):
                 if type(key) is not tuple or len(key) != width:
                     _refuse(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
                 hash(key)  # raises TypeError for what no row can be found by
@@ -56,14 +56,14 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
 
 def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], before: Callable[[Key], Row | None]) -> Standings:
     """The rows that events change, as they are afterwards; `before` knows how they were. Raises FoldFailed."""
-    row_class = projection.row
+    row_class, evolve = projection.row, projection.evolve
     changed: dict[Key, tuple[Row | None, int]] = {}
     for key, recorded in touches:
         known = changed.get(key)
         row = before(key) if known is None else known[0]
         try:
             start = projection.initial(key[1:]) if row is None else row
-            after = projection.evolve(start, recorded)
+            after = evolve(start, recorded)
             if after is start:
                 continue
             if type(after) is not row_class and after is not None:

@@ -4,8 +4,9 @@ A projection is pure. It knows no database, no clock and no chance: the same eve
 them, in however many steps. Everything else (tables, checkpoints, rebuilds) is made from what is said here.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -109,7 +110,7 @@ class Projection(Generic[R]):
 
     def initial(self, key: Key) -> R:
         """A row before its first event. It is stored only when an event changes it."""
-        return self.row(**dict(zip(self.key, key, strict=True)))
+        return cast("R", _beginning(self.row, self.key)(key))
 
     def evolve(self, row: R, recorded: Recorded) -> R | None:
         """The row after an event: the same object where nothing changed, None where the row goes away."""
@@ -117,3 +118,46 @@ class Projection(Generic[R]):
 
 
 AnyProjection = Projection[Any]
+
+
+@cache
+def _beginning(row: type[Row], names: tuple[str, ...]) -> Callable[[Key], Row]:
+    """Return what makes rows before their first event, as their class would.
+
+    A row whose key is of plain texts and whole numbers is a copy of one that the class has checked: that takes a quarter as long.
+    """
+
+    def made(key: Key) -> Row:
+        return row(**dict(zip(names, key, strict=True)))
+
+    kinds = tuple([_plain_kind(row, name) for name in names])
+    if None in kinds or not _only_checks_types(row):
+        return made
+    blank = made(tuple([kind() for kind in kinds if kind is not None]))
+
+    def copied(key: Key) -> Row:
+        return blank.but(dict(zip(names, key, strict=True))) if tuple(map(type, key)) == kinds else made(key)
+
+    return copied
+
+
+def _plain_kind(row: type[Row], name: str) -> type | None:
+    """Return the type of a column that takes every value of it, as it is."""
+    field = row.model_fields.get(name)
+    if field is None or field.metadata:
+        return None
+    return str if field.annotation is str else int if field.annotation is int else None
+
+
+def _only_checks_types(row: type[Row]) -> bool:
+    """Return whether a row is what its fields are, and none of them is made for each row anew."""
+    said = row.__pydantic_decorators__
+    own = said.field_validators or said.model_validators or said.validators or said.root_validators
+    return (
+        not own
+        and not row.__pydantic_post_init__
+        and not row.__private_attributes__
+        and row.__init__ is Row.__init__
+        and row.model_config == Row.model_config
+        and all(field.default_factory is None for field in row.model_fields.values())
+    )

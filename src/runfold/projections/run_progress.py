@@ -95,34 +95,32 @@ class RunProgress(Projection[RunProgressRow]):
                 changes |= {"status": "running", "stuck_rule": None, "stuck_at": None, "stuck_position": None}
         change = _CHANGE.get(kind)
         said = change(row, recorded, event) if change is not None else {}
+        changes |= said
         if not said and "status" not in changes:  # as of most events: no figure hangs on what they change
             return row.but(changes)
-        return _counted(row.but(changes, **said))
+        fields = {**row.__dict__, **changes}
+        return row.but(fields, **_figures(fields))
 
 
-def _counted(row: RunProgressRow) -> RunProgressRow:
-    """Return a row with its figures: what is still being said or done does not count yet."""
-    responses, responses_since = _times(
-        row.response_digest, row.response_position, (row.earlier_response, row.earlier_responses, row.earlier_responses_since)
-    )
-    if row.response_is_open:
-        responses, responses_since = row.earlier_responses, row.earlier_responses_since
-    turns, turns_since = _times(
-        row.turn_digest, row.turn_position, (row.earlier_turn, row.earlier_turns, row.earlier_turns_since)
-    )
-    if row.open_call_ids and not row.turn_is_over:
-        turns, turns_since = row.earlier_turns, row.earlier_turns_since
-    repeats = max(responses, turns) if row.status == "running" else 0
-    figures = (responses, responses_since, turns, turns_since, repeats)
-    if figures == (row.identical_responses, row.responses_since, row.identical_tool_calls, row.tool_calls_since, row.repeats):
-        return row
-    return row.but(
-        identical_responses=responses,
-        responses_since=responses_since,
-        identical_tool_calls=turns,
-        tool_calls_since=turns_since,
-        repeats=repeats,
-    )
+def _figures(row: Changes) -> Changes:
+    """Return the figures of a row's fields: what is still being said or done does not count yet."""
+    earlier = row["earlier_response"], row["earlier_responses"], row["earlier_responses_since"]
+    if row["response_is_open"]:
+        _, responses, responses_since = earlier
+    else:
+        responses, responses_since = _times(row["response_digest"], row["response_position"], earlier)
+    earlier = row["earlier_turn"], row["earlier_turns"], row["earlier_turns_since"]
+    if row["open_call_ids"] and not row["turn_is_over"]:
+        _, turns, turns_since = earlier
+    else:
+        turns, turns_since = _times(row["turn_digest"], row["turn_position"], earlier)
+    return {
+        "identical_responses": responses,
+        "responses_since": responses_since,
+        "identical_tool_calls": turns,
+        "tool_calls_since": turns_since,
+        "repeats": max(responses, turns) if row["status"] == "running" else 0,
+    }
 
 
 def _times(digest: str, position: int, earlier: tuple[str, int, int]) -> tuple[int, int]:

@@ -8,17 +8,17 @@ Of a message that is streamed the words are taken again and again, each time tha
 when it is sealed.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Recorded
+from runfold.domain.event import Event, Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemResolved
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import Key, Projection, Row, WordIndex
-from runfold.projections.words.labels import day_labels, label, place_labels
+from runfold.projections.words.labels import day_label, label, place_labels
 from runfold.projections.words.said import LONGEST_TEXT, said_by
 from runfold.projections.words.splitting import ended, spaced
 
@@ -107,20 +107,19 @@ class Search(Projection[SearchRow]):
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The item that the event is about."""
-        event, run_id, thread_id = recorded.event, recorded.stream, recorded.thread_id
-        match event:
-            case MessageAdded() | MessageRevised() | MessagePartAppended() | MessageSealed() | MessageRedacted():
-                return ((thread_id, "message", "", event.message_id),)
-            case ToolCalled() | ToolSucceeded() | ToolFailed() | ToolCancelled():
-                return ((thread_id, "tool_call", run_id, event.call_id),)
-            case DecisionMade() | OutcomeRecorded() | OutcomeCorrected() | DecisionEvaluated():
-                return ((thread_id, "decision", run_id, event.decision_id),)
-            case ProblemReported() | ProblemResolved():
-                return ((thread_id, "problem", run_id, event.problem_id),)
-            case ConstraintViolated():
-                return ((thread_id, "problem", run_id, f"{event.constraint_id}@{recorded.version}"),)
-            case _:
-                return ()
+        event: Any = recorded.event
+        kind = _KIND.get(type(event))
+        if kind == "message":
+            return ((recorded.thread_id, kind, "", event.message_id),)
+        if kind == "tool_call":
+            return ((recorded.thread_id, kind, recorded.stream, event.call_id),)
+        if kind == "decision":
+            return ((recorded.thread_id, kind, recorded.stream, event.decision_id),)
+        if kind is None:
+            return ()
+        violated = type(event) is ConstraintViolated
+        problem_id = f"{event.constraint_id}@{recorded.version}" if violated else event.problem_id
+        return ((recorded.thread_id, kind, recorded.stream, problem_id),)
 
     def initial(self, key: Key) -> SearchRow:
         """The same as by the class, and quicker: nearly every event is the first of its item."""
@@ -129,20 +128,15 @@ class Search(Projection[SearchRow]):
 
     def evolve(self, row: SearchRow, recorded: Recorded) -> SearchRow:
         """The item with what the event says of it, or without what may no longer be shown."""
-        match event := recorded.event:
-            case MessageRedacted():
-                return _redacted(row, event)
-            case MessagePartAppended():
-                return _appended(row, recorded, event.text)
-            case MessageSealed():
-                return _taken(row, is_last=True)
-            case MessageAdded():
-                return _begun(row, recorded) if event.streaming else _spoken(row, recorded, 1)
-            case _:
-                return _spoken(row, recorded, event.revision if isinstance(event, MessageRevised) else 0)
+        changed = _OF_MESSAGES.get(type(recorded.event))
+        return _spoken(row, recorded, 0) if changed is None else changed(row, recorded, recorded.event)
 
 
 _BLANK = SearchRow(thread_id="", kind="message", scope_id="", item_id="")
+
+
+def _added(row: SearchRow, recorded: Recorded, event: MessageAdded) -> SearchRow:
+    return _begun(row, recorded) if event.streaming else _spoken(row, recorded, 1)
 
 
 def _spoken(row: SearchRow, recorded: Recorded, revision: int) -> SearchRow:
@@ -159,31 +153,40 @@ def _with_text(row: SearchRow, recorded: Recorded, revision: int, words: str, *,
         row = _taken(row, is_last=True)
     if len(row.positions) >= MOST_TEXTS or len(row.words) + len(words) > MOST_CHARACTERS:
         return row.but(is_whole=False)
-    changes = {} if row.first_position else _beginning(row, recorded)
-    changes["positions"] = (*row.positions, recorded.position)
-    changes["ends"] = (*row.ends, recorded.position)
-    changes["revisions"] = (*row.revisions, revision)
-    changes["words"] = f"{row.words}{_TEXTS}{words}" if row.words else words
-    labels: tuple[str, ...] = changes.get("labels", row.labels)
-    own = label("r", recorded.stream)
-    changes["labels"] = labels if own in labels else (*labels, own)
-    changes["is_whole"] = row.is_whole and is_whole
-    return row.but(changes)
+    position, own = recorded.position, label("r", recorded.stream)
+    if not row.first_position:
+        return row.but(_beginning(row, recorded, own), revisions=(revision,), words=words, is_whole=row.is_whole and is_whole)
+    return row.but(
+        {
+            "positions": (*row.positions, position),
+            "ends": (*row.ends, position),
+            "revisions": (*row.revisions, revision),
+            "words": f"{row.words}{_TEXTS}{words}" if row.words else words,
+            "labels": row.labels if own in row.labels else (*row.labels, own),
+            "is_whole": row.is_whole and is_whole,
+        }
+    )
 
 
-def _beginning(row: SearchRow, recorded: Recorded) -> dict[str, Any]:
-    context, thread_id = recorded.context, row.thread_id
-    happened_at = recorded.happened_at
-    labels = [*place_labels(recorded.tenant_id, recorded.position), *day_labels(happened_at, happened_at)]
-    labels += [label("t", thread_id), label("k", row.kind)]
-    labels += [label(kind, value) for kind, value in (("a", context.agent_id), ("g", context.goal_id)) if value is not None]
+def _beginning(row: SearchRow, recorded: Recorded, own: str) -> dict[str, Any]:
+    context, position, happened_at = recorded.context, recorded.position, recorded.happened_at
+    agent_id, goal_id = context.agent_id, context.goal_id
+    day = day_label(happened_at.astimezone(UTC).date())
+    labels = [*place_labels(recorded.tenant_id, position), day, label("t", row.thread_id), label("k", row.kind)]
+    if agent_id is not None:
+        labels.append(label("a", agent_id))
+    if goal_id is not None:
+        labels.append(label("g", goal_id))
+    labels.append(own)
     return {
         "run_id": recorded.stream,
-        "agent_id": context.agent_id,
-        "goal_id": context.goal_id,
-        "first_position": recorded.position,
+        "agent_id": agent_id,
+        "goal_id": goal_id,
+        "first_position": position,
         "happened_at": happened_at,
         "labels": tuple(labels),
+        "positions": (position,),
+        "ends": (position,),
     }
 
 
@@ -254,3 +257,20 @@ def _redacted(row: SearchRow, redacted: MessageRedacted) -> SearchRow:
         words=_TEXTS.join([words[at] for at in keep]),
         labels=row.labels if keep else (),
     )
+
+
+_KIND: dict[type[Event], ItemKind] = {
+    **dict.fromkeys((MessageAdded, MessageRevised, MessagePartAppended, MessageSealed, MessageRedacted), "message"),
+    **dict.fromkeys((ToolCalled, ToolSucceeded, ToolFailed, ToolCancelled), "tool_call"),
+    **dict.fromkeys((DecisionMade, OutcomeRecorded, OutcomeCorrected, DecisionEvaluated), "decision"),
+    **dict.fromkeys((ProblemReported, ProblemResolved, ConstraintViolated), "problem"),
+}
+"""What kind of item each class of event is about."""
+_OF_MESSAGES: dict[type[Event], Callable[[SearchRow, Recorded, Any], SearchRow]] = {
+    MessageAdded: _added,
+    MessageRevised: lambda row, recorded, event: _spoken(row, recorded, event.revision),
+    MessagePartAppended: lambda row, recorded, event: _appended(row, recorded, event.text),
+    MessageSealed: lambda row, _, __: _taken(row, is_last=True),
+    MessageRedacted: lambda row, _, event: _redacted(row, event),
+}
+"""How an item goes on with what is said of a message; with all else it has one text more."""

@@ -101,20 +101,24 @@ class Reason(NamedTuple):
     """What makes a run need a person, and how bad it is: minor is what only exceeds a limit, as most long runs do."""
 
     severity: Severity
+    columns: tuple[str, ...]
+    """What it hangs on: where none of these changes, it goes on to hold or not."""
     holds: Callable[[AttentionRow], bool]
 
 
 REASONS: dict[str, Reason] = {
-    "failed": Reason("critical", lambda row: row.status == "failed"),
-    "stuck": Reason("critical", lambda row: row.stuck_rule is not None),
-    "waiting_for_approval": Reason("warning", lambda row: row.waiting_reason == "approval"),
-    "waiting_for_input": Reason("warning", lambda row: row.waiting_reason == "input"),
-    "tool_failure": Reason("warning", lambda row: row.failed_tool_calls > 0),
-    "node_failure": Reason("warning", lambda row: row.failed_steps > 0),
-    "retries": Reason("warning", lambda row: row.retries > MOST_RETRIES),
-    "escalations": Reason("warning", lambda row: row.escalations > MOST_ESCALATIONS),
-    "latency": Reason("minor", lambda row: (row.latency_ns or 0) > MOST_LATENCY_NS),
-    "tokens": Reason("minor", lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS),
-    "steps": Reason("minor", lambda row: row.steps > MOST_STEPS),
+    "failed": Reason("critical", ("status",), lambda row: row.status == "failed"),
+    "stuck": Reason("critical", ("stuck_rule",), lambda row: row.stuck_rule is not None),
+    "waiting_for_approval": Reason("warning", ("waiting_reason",), lambda row: row.waiting_reason == "approval"),
+    "waiting_for_input": Reason("warning", ("waiting_reason",), lambda row: row.waiting_reason == "input"),
+    "tool_failure": Reason("warning", ("failed_tool_calls",), lambda row: row.failed_tool_calls > 0),
+    "node_failure": Reason("warning", ("failed_steps",), lambda row: row.failed_steps > 0),
+    "retries": Reason("warning", ("retries",), lambda row: row.retries > MOST_RETRIES),
+    "escalations": Reason("warning", ("escalations",), lambda row: row.escalations > MOST_ESCALATIONS),
+    "latency": Reason("minor", ("latency_ns",), lambda row: (row.latency_ns or 0) > MOST_LATENCY_NS),
+    "tokens": Reason(
+        "minor", ("tokens", "decision_tokens"), lambda row: max(row.tokens or 0, row.decision_tokens or 0) > MOST_TOKENS
+    ),
+    "steps": Reason("minor", ("steps",), lambda row: row.steps > MOST_STEPS),
 }
 """What makes a run need a person whenever one asks, by the words of `reasons`."""

@@ -5,7 +5,8 @@ Where something stands in the log is a label too: a word that is in half of all 
 
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 LONGEST = 100
 SMALL, LARGE = 10, 14
@@ -26,12 +27,24 @@ def day_labels(first: datetime, last: datetime) -> list[str]:
     """The labels of the UTC days from one moment to another; none where these are more than an index is well asked for."""
     start, end = first.astimezone(UTC).date(), last.astimezone(UTC).date()
     days = (end - start).days + 1
-    return [label("d", start + timedelta(days=number)) for number in range(days)] if days <= MOST_DAYS else []
+    return [day_label(start + timedelta(days=number)) for number in range(days)] if days <= MOST_DAYS else []
+
+
+@lru_cache(maxsize=1024)
+def day_label(day: date) -> str:
+    """The label of a UTC day."""
+    return label("d", day)
 
 
 def place_labels(tenant_id: str, position: int) -> tuple[str, str]:
     """The parts of the log that a position is in."""
-    return label("s", f"{position >> SMALL}@{tenant_id}"), label("l", f"{position >> LARGE}@{tenant_id}")
+    return _part_labels(tenant_id, position >> SMALL)
+
+
+@lru_cache(maxsize=1024)
+def _part_labels(tenant_id: str, number: int) -> tuple[str, str]:
+    """The same for all that stand in one small part."""
+    return label("s", f"{number}@{tenant_id}"), label("l", f"{number // _AT_ONCE}@{tenant_id}")
 
 
 def parts_between(tenant_id: str, first: int, last: int) -> Iterable[str]:

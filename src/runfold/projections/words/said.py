@@ -1,6 +1,6 @@
 """What an event says in words: the passages that a search looks through, each with its place in the event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
@@ -33,7 +33,8 @@ def said_by(event: Event) -> Said:
     """The passages of an event."""
     found: list[Passage] = []
     left = LONGEST_TEXT
-    for place, text in _passages(event):
+    says = _SAYS.get(type(event))
+    for place, text in () if says is None else says(event):
         if not text:
             continue
         if len(text) > left:
@@ -45,48 +46,30 @@ def said_by(event: Event) -> Said:
     return Said(found, is_whole=True)
 
 
-Texts = Iterator[tuple[str, str | None]]
+Texts = Iterable[tuple[str, str | None]]
 
 
-def _passages(event: Event) -> Texts:
-    match event:
-        case MessageAdded() | MessageRevised():
-            yield from _of_content(event.content)
-        case MessagePartAppended():
-            yield "content", event.text
-        case ToolCalled():
-            yield "name", event.name
-            yield "arguments", event.arguments_text if event.arguments is None else flat(event.arguments)
-        case ToolSucceeded():
-            yield "result", flat(event.result)
-        case ToolFailed():
-            yield "error", f"{event.error.code}: {event.error.message}"
-            yield "result", flat(event.result)
-        case ToolCancelled():
-            yield "reason", event.reason
-        case DecisionMade():
-            yield from _of_decision(event)
-        case OutcomeRecorded():
-            yield from _of_outcome(event.outcome)
-        case OutcomeCorrected():
-            yield from _of_outcome(event.replacement)
-            yield "reason", event.reason
-        case DecisionEvaluated():
-            yield "evaluation", event.why_better
-        case ProblemReported():
-            yield "description", event.description
-            yield "root_cause", event.root_cause
-            yield "suggested_fix", event.suggested_fix
-        case ProblemResolved():
-            yield "resolution", event.resolution
-        case ConstraintViolated():
-            yield "description", event.description
-            yield "details", flat(event.details)
-        case _:
-            return
+def _called(event: ToolCalled) -> Texts:
+    return ("name", event.name), ("arguments", event.arguments_text if event.arguments is None else flat(event.arguments))
 
 
-def _of_decision(made: DecisionMade) -> Texts:
+def _failed(event: ToolFailed) -> Texts:
+    return ("error", f"{event.error.code}: {event.error.message}"), ("result", flat(event.result))
+
+
+def _corrected(event: OutcomeCorrected) -> Texts:
+    return *_of_outcome(event.replacement), ("reason", event.reason)
+
+
+def _reported(event: ProblemReported) -> Texts:
+    return ("description", event.description), ("root_cause", event.root_cause), ("suggested_fix", event.suggested_fix)
+
+
+def _violated(event: ConstraintViolated) -> Texts:
+    return ("description", event.description), ("details", flat(event.details))
+
+
+def _of_decision(made: DecisionMade) -> Iterator[tuple[str, str | None]]:
     yield "intent", made.intent
     for option in made.options:
         for text in (option.description, *option.pros, *option.cons):
@@ -97,27 +80,47 @@ def _of_decision(made: DecisionMade) -> Texts:
 
 
 def _of_outcome(outcome: Outcome) -> Texts:
-    yield "summary", outcome.summary
-    yield "error", outcome.error
-    yield "result", flat(outcome.result)
+    return ("summary", outcome.summary), ("error", outcome.error), ("result", flat(outcome.result))
 
 
 def _of_content(content: Content) -> Texts:
+    found: list[tuple[str, str | None]] = []
     for part in content:
         match part:
             case TextPart():
-                yield "content", part.text
+                found.append(("content", part.text))
             case ReasoningPart():
-                yield "reasoning", part.text
+                found.append(("reasoning", part.text))
             case DataPart():
-                yield "name", part.name
-                yield "data", flat(part.data)
+                found += [("name", part.name), ("data", flat(part.data))]
             case FilePart():
-                yield "name", part.name
-                yield "url", None if part.url is None or part.url.startswith("data:") else part.url
+                url = None if part.url is None or part.url.startswith("data:") else part.url
+                found += [("name", part.name), ("url", url)]
             case SourcePart():
-                for place in ("title", "url", "document_id"):
-                    yield place, getattr(part, place)
+                found += [(place, getattr(part, place)) for place in ("title", "url", "document_id")]
+    return found
+
+
+_SAYS: dict[type[Event], Callable[[Any], Texts]] = {
+    MessageAdded: lambda event: _of_content(event.content),
+    MessageRevised: lambda event: _of_content(event.content),
+    MessagePartAppended: lambda event: (("content", event.text),),
+    ToolCalled: _called,
+    ToolSucceeded: lambda event: (("result", flat(event.result)),),
+    ToolFailed: _failed,
+    ToolCancelled: lambda event: (("reason", event.reason),),
+    DecisionMade: _of_decision,
+    OutcomeRecorded: lambda event: _of_outcome(event.outcome),
+    OutcomeCorrected: _corrected,
+    DecisionEvaluated: lambda event: (("evaluation", event.why_better),),
+    ProblemReported: _reported,
+    ProblemResolved: lambda event: (("resolution", event.resolution),),
+    ConstraintViolated: _violated,
+}
+"""What each class of event says; the others say nothing."""
+
+
+_LISTS = (list, tuple)
 
 
 def flat(value: Any) -> str:
@@ -127,6 +130,8 @@ def flat(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
+    if value is None:
+        return ""
     lines: list[str] = []
     length, waiting = 0, [("", value)]
     while waiting and length <= LONGEST_TEXT:
@@ -134,7 +139,7 @@ def flat(value: Any) -> str:
         if isinstance(each, dict):
             waiting += [(str(key), inner) for key, inner in reversed(each.items())]
             each = None
-        elif isinstance(each, list | tuple):
+        elif isinstance(each, _LISTS):
             waiting += [(name, inner) for inner in reversed(each)]
             continue
         line = _line(name, each)
