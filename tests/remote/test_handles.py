@@ -393,6 +393,38 @@ def test_a_batch_of_one_run_is_recorded_whole_or_not_at_all(some: Some, run: Run
     assert run.view().version == 7
 
 
+def test_the_next_part_of_a_batch_is_built_while_one_is_on_its_way(some: Some, run: Run) -> None:
+    written = [str(number) for number in range(12)]
+    with some.batch() as batch:
+        inside, parts = batch.run(run.id), []
+        for text in written:
+            inside.add_message("user", text)
+            if len(batch) == 3:
+                parts.append(batch.submit_store())
+                assert len(batch) == 0
+        assert batch.submit_store().result(30) == parts[-1].result(30) == batch.receipt, "nothing was new"
+        assert inside.view().version == 14
+        inside.complete()
+    assert [part.result().version for part in parts] == [5, 8, 11, 14]
+    assert batch.appended == 13
+    assert [message.text for message in run.messages()] == written
+    for place in ("its result", "the next part", "storing", "a question", "the end"):
+        with pytest.raises(CommandRefused), some.batch() as batch:  # noqa: PT012  here it is refused itself, there its part
+            batch.run(run.id).add_message("user", "late")
+            part = batch.submit_store()
+            batch.run(run.id).add_message("user", "later")
+            match place:
+                case "its result":
+                    part.result(30)
+                case "the next part":
+                    batch.submit_store()
+                case "storing":
+                    batch.store()
+                case "a question":
+                    batch.run(run.id).view()
+    assert run.view().version == 15
+
+
 def test_a_batch_over_http_takes_one_run(remote: RemoteLedger) -> None:
     thread = remote.create_thread(agent_id="support")
     one, other = thread.start_run(), thread.start_run()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +12,8 @@ from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
-from runfold.commands.submitted import Receipt, Submitted
+from runfold.commands.stored_parts import StoredParts
+from runfold.commands.submitted import Receipt, Submitted, known
 from runfold.domain.event import AlreadyRecorded, Recorded, is_of_type, refusal
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.store.appending.told import told_of_recorded
@@ -33,6 +34,11 @@ class ReaderWithNew(TenantReader):
     def __init__(self, datastore: Datastore, batch: "CommandBatch") -> None:
         super().__init__(datastore, batch.tenant_id)
         self._batch = batch
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Do what `Reader.rows` says, with all that was submitted. Raises LedgerError."""
+        self._batch.parts.wait()
+        return super().rows(query, parameters)
 
     def stream(
         self,
@@ -74,8 +80,8 @@ class CommandBatch:
         self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take, is_new=is_new)
         self._session = self._new_session()
         self._default_metadata = self._session.metadata
-        self._broken: LedgerError | None = None
-        self._log = executor.recorder.reader.of(caller.tenant_id)
+        self.parts = StoredParts()
+        """What became of what was stored, or is on its way."""
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
         self._places: dict[str, list[int]] = {}
@@ -88,51 +94,68 @@ class CommandBatch:
 
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
-        self._require_whole()
+        self.parts.require_whole()
         session, head = self._session, plan.expects
         before = len(session.rows)
-        stood_at = head.at(self._log) if head and head not in self._heads else None
+        stood_at = head.at(self._log()) if head and head not in self._heads else None
         try:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, session, before)
         except (LedgerError, ValidationError) as error:
             ours = refusal(error) if isinstance(error, ValidationError) else error
             if len(session.rows) != before:
-                self._broken = ours  # half of the command is in the states: they are no longer to be believed
+                self.parts.fail(ours)  # half of the command is in the states: they are no longer to be believed
             raise ours from None
         if head:  # of a refused command nothing stays
             self._heads.setdefault(head, stood_at)
         return plan.answer(receipt)
 
-    def store(self) -> Receipt | None:
-        """Append what was collected, all or nothing, and begin anew. None when nothing was new.
+    def store(self) -> None:
+        """Append what was collected, all or nothing, and begin anew.
 
         Raises VersionConflict when somebody else wrote to one of the streams meanwhile, and CommandRefused when a head of which
-        a command expects something was moved; the batch is void then.
+        a command expects something was moved; and what a part that was submitted failed with. The batch is void then.
         """
-        self._require_whole()
+        self.parts.wait()
         if not self._session.rows:
-            return None
+            return
         try:
             executor, session = self._executor, self._session
             receipt = executor.append_alone(session, self._require_heads) if self._heads else executor.append(session)
         except LedgerError as error:
-            self._broken = error
+            self.parts.fail(error)
             raise
-        self._session, self._heads, self._places, self._placed = self._new_session(), {}, {}, 0
-        self._has_stored = True
-        return receipt
+        self.parts.take(receipt)
+        self._begin_anew()
+
+    def submit_store(self) -> Submitted[Receipt | None]:
+        """Have what was collected stored without waiting for it, and go on collecting on top of it.
+
+        One part is on its way at a time: the one before is waited for, and what expects something of a head is stored here and
+        now. Raises as `store`.
+        """
+        if self._heads or not self._session.rows:
+            self.store()
+            return known(self.parts.receipt)
+        self.parts.wait()
+        try:
+            part = self.parts.submit(partial(self._executor.submit_collected, self._session))
+        except LedgerError as error:
+            self.parts.fail(error)
+            raise
+        self._begin_anew()
+        return part
 
     def submit(self) -> Submitted[list[Recorded]]:
         """Have what was collected stored, which is the end of the batch, and do not wait for it.
 
         The answer is what was stored, as the log has it; then the states are kept for who goes on. Raises as `store`.
         """
-        self._require_whole()
+        self.parts.wait()
         if self._heads:
             raise UsageError("what expects something of a head is stored while nobody else appends; call `store`")
         session = self._session
-        self._broken = LedgerUnavailable("the batch has ended", "begin another", retriable=False)
+        self.parts.fail(LedgerUnavailable("the batch has ended", "begin another", retriable=False))
 
         def recorded(receipt: Receipt) -> list[Recorded]:
             self._executor.give_back(self._states)
@@ -186,15 +209,20 @@ class CommandBatch:
     def _new_session(self) -> Session:
         return self._executor.session({}, self._states, self._caller, self.reader)
 
+    def _begin_anew(self) -> None:
+        self._session, self._heads, self._places, self._placed = self._new_session(), {}, {}, 0
+        self._has_stored = True
+
+    def _log(self) -> TenantReader:
+        """Return what reads the log alone, with all that was submitted."""
+        self.parts.wait()
+        return self._executor.recorder.reader.of(self.tenant_id)
+
     def _require_heads(self) -> None:
         for head, before in self._heads.items():
-            if (now := head.at(self._log)) != before:
+            if (now := head.at(self._log())) != before:
                 rule = f"the batch expects it at {before or 'no run'}; begin another"
                 raise CommandRefused("store", head.thread_id, rule, f"with head {head.name!r} at {now or 'no run'}")
-
-    def _require_whole(self) -> None:
-        if self._broken is not None:
-            raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
 
     def _decide(self, plan: Plan[T], session: Session, before: int) -> Receipt:
         while True:
@@ -234,7 +262,7 @@ class CommandBatch:
         if 0 <= nth < len(places) and places[nth] < before:
             require_same(repeated, session.events[places[nth]])
             return Receipt(repeated.stream, 0, repeated.version, None, 0)
-        (found,) = self._log.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version)
+        (found,) = self._log().stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version)
         require_same(repeated, found.event)
         told = partial(told_of_recorded, [found])
         return Receipt(repeated.stream, found.position, found.version, found.recorded_at, 0, told_by=told)

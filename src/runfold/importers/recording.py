@@ -159,6 +159,7 @@ class Recording:
         self.in_one_go = False
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
         self._is_trial = is_trial
+        self._is_stored_in_part = False
         self._report = report
         self._at: Placed | None = None
         self._limits = ledger.command_executor.limits
@@ -168,7 +169,7 @@ class Recording:
     @property
     def has_news(self) -> bool:
         """Return whether anything was recorded."""
-        return len(self.batch) > 0 or self.batch.appended > 0
+        return self._is_stored_in_part or len(self.batch) > 0
 
     def begin(self, **created: Any) -> None:
         """Create the thread where it does not exist."""
@@ -187,7 +188,8 @@ class Recording:
             self._at = before
         if len(self.batch) > STORE_AFTER and not (self.in_one_go or self._is_trial):
             self.count()
-            self.batch.store()
+            self.batch.submit_store()
+            self._is_stored_in_part = True
 
     def count(self) -> None:
         """Count what is collected, before it is stored."""

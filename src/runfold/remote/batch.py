@@ -1,6 +1,8 @@
 """Many commands of one run in one request: all recorded, or none."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import orjson
@@ -8,17 +10,17 @@ from uuid_utils import uuid7
 
 from runfold.api.route import id_name
 from runfold.commands.plan import Plan, planned
-from runfold.commands.submitted import Receipt
+from runfold.commands.stored_parts import StoredParts
+from runfold.commands.submitted import Receipt, Submitted, known
 from runfold.domain.json_text import json_text
 from runfold.domain.security import Scope
-from runfold.errors import LedgerError, LedgerUnavailable, UsageError
+from runfold.errors import LedgerError, UsageError
 from runfold.handles.calling.handle import Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
-from runfold.remote.client import Client
-from runfold.remote.executor import ANYBODY, told_in
+from runfold.remote.executor import ANYBODY, RemoteExecutor, submitted_in, told_in
 from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
@@ -33,12 +35,14 @@ class RemoteBatchExecutor:
     actor = ANYBODY
     is_import = False
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.ledger_identity = client
+    def __init__(self, sender: RemoteExecutor) -> None:
+        """What is submitted goes out after what `sender` was given before on the same streams."""
+        self._client, self._shards = sender.client, sender.shards
+        self.parts = StoredParts()
+        """What became of what was stored, or is on its way."""
+        self.ledger_identity = sender.client
         self._requests: list[CommandRequest] = []
         self._run_id: str | None = None
-        self._broken: LedgerError | None = None
 
     def __len__(self) -> int:
         """Return how many commands are collected."""
@@ -63,12 +67,13 @@ class RemoteBatchExecutor:
         raise UsageError("which events a batch over HTTP will be is not known before it is stored")
 
     def reading(self, moment: int | datetime | None = None) -> Reading:
-        """Return the questions of the ledger without what is collected, which it does not know yet."""
+        """Return the questions of the ledger without what is collected, which it does not know yet. Raises LedgerError."""
+        self.parts.wait()
         return remote_reading(self._client).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Collect a command. Raises InvalidEvent, and UsageError for one that is not of the batch's run."""
-        self._require_whole()
+        self.parts.require_whole()
         request = request_of(call)
         run_id = request.ids.get("run_id")
         if run_id is None or self._run_id not in {None, run_id}:
@@ -90,30 +95,42 @@ class RemoteBatchExecutor:
         """Raise UsageError: a batch is sent at its end, so nothing in it can be on its way."""
         raise UsageError(f"submit_{call.method.__name__} has no meaning inside a batch; call {call.method.__name__} itself")
 
-    def store(self) -> Receipt | None:
-        """Send what was collected, and begin anew. None when nothing was new."""
-        self._require_whole()
+    def store(self) -> None:
+        """Send what was collected, and begin anew."""
+        self.parts.wait()
         if not self._requests:
-            return None
-        commands = [request.in_batch for request in self._requests]
+            return
+        send = self._sending()
         try:
-            answer = self._client.request(
-                "POST", f"/runs/{self._run_id}/events", body=json_text({"commands": commands}).encode(), key=uuid7().hex
-            )
+            receipt = send()
         except LedgerError as error:
-            self._broken = error
+            self.parts.fail(error)
             raise
         self._requests = []
-        said = orjson.loads(answer.content)
-        if not said["recorded_at"]:
-            return None
-        at = datetime.fromisoformat(said["recorded_at"])
-        return Receipt(self._run_id or "", said["position"], said["version"], at, said["appended"], told_by=told_in(said))
+        self.parts.take(receipt)
+
+    def submit_store(self) -> Submitted[Receipt | None]:
+        """Send what was collected without waiting for the answer, and begin anew, once what was sent so before is stored."""
+        self.parts.wait()
+        if not self._requests:
+            return known(self.parts.receipt)
+        send, streams = self._sending(), frozenset().union(*(request.streams for request in self._requests))
+        self._requests = []
+        return self.parts.submit(partial(submitted_in, self._shards, streams, send))
 
     def finish(self) -> None:
         """Send the rest."""
         self.store()
 
-    def _require_whole(self) -> None:
-        if self._broken is not None:
-            raise LedgerUnavailable(f"the batch is void ({self._broken})", "begin another", retriable=False)
+    def _sending(self) -> Callable[[], Receipt]:
+        """Return what sends the commands, under one key however often. Raises NotFound, UsageError."""
+        run_id = self._run_id or ""
+        body = json_text({"commands": [request.in_batch for request in self._requests]}).encode()
+
+        def send() -> Receipt:
+            answer = self._client.request("POST", f"/runs/{run_id}/events", body=body, key=uuid7().hex)
+            said = orjson.loads(answer.content)
+            at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
+            return Receipt(run_id, said["position"], said["version"], at, said["appended"], told_by=told_in(said))
+
+        return send

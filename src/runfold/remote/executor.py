@@ -44,7 +44,7 @@ class RemoteExecutor:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.ledger_identity = client
-        self._shards = Shards(WORKERS, MOST_WAITING)
+        self.shards = Shards(WORKERS, MOST_WAITING)
 
     def clock(self) -> datetime:
         """Return the time by which a plan is made here. The server judges by its own."""
@@ -67,7 +67,7 @@ class RemoteExecutor:
     def execute(self, call: MethodCall[Plan[T]]) -> T:
         """Send a command, and wait: for those that were sent before it on the same streams, too. Raises LedgerError."""
         request = request_of(call)
-        if self._shards.is_busy(request.streams):
+        if self.shards.is_busy(request.streams):
             return self._submit(request, call.owner).result()  # type: ignore[no-any-return]  # the route says of which type
         return answered(request.route, call.owner, *self._send(request, request.path, request.body))  # type: ignore[no-any-return]
 
@@ -77,27 +77,18 @@ class RemoteExecutor:
 
     def close(self) -> None:
         """Wait for what is on its way."""
-        self._shards.close()
+        self.shards.close()
 
     def _submit(self, request: CommandRequest, handle: Handle) -> Submitted[Any]:
         path, body = request.path, request.body
         ids: list[str] = []
-        submitted: Submitted[Any] = Submitted(lambda receipt: answered(request.route, handle, ids[0], receipt))
 
-        def work() -> None:
-            try:
-                answered_id, receipt = self._send(request, path, body)
-            except Exception as error:
-                settle([(submitted, error)])
-            else:
-                ids.append(answered_id)
-                settle([(submitted, receipt)])
+        def send() -> Receipt:
+            answered_id, receipt = self._send(request, path, body)
+            ids.append(answered_id)
+            return receipt
 
-        try:
-            self._shards.put(request.streams, work)
-        except LedgerError as error:
-            settle([(submitted, error)])
-        return submitted
+        return submitted_in(self.shards, request.streams, send, lambda receipt: answered(request.route, handle, ids[0], receipt))
 
     def _send(self, request: CommandRequest, path: str, body: bytes) -> tuple[str, Receipt]:
         answer = self.client.request(request.route.verb, path, body=body, key=uuid7().hex)
@@ -130,6 +121,27 @@ def answered(route: CommandRoute, handle: Handle, id: str, receipt: Receipt) -> 
 
 
 # Order
+
+
+def submitted_in(
+    shards: "Shards", streams: frozenset[str], send: Callable[[], Receipt], answer: Callable[[Receipt], T]
+) -> Submitted[T]:
+    """Have something sent once what names one of the streams and came before is answered; do not wait for it."""
+    submitted = Submitted(answer)
+
+    def work() -> None:
+        try:
+            receipt = send()
+        except Exception as error:
+            settle([(submitted, error)])
+        else:
+            settle([(submitted, receipt)])
+
+    try:
+        shards.put(streams, work)
+    except LedgerError as error:
+        settle([(submitted, error)])
+    return submitted
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from runfold.domain.values import one_or_more, texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, page_size
 from runfold.feed.subscription import Subscription
-from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.batch import Batch, collecting
 from runfold.handles.ledgers.cancelling import CancelledRun, RunChoice, wait_until_ended
 from runfold.handles.ledgers.ledger_handle import LedgerHandle
 from runfold.handles.ledgers.receipts import AnyReceipt, told_by
@@ -235,9 +235,8 @@ class RemoteLedger(LedgerHandle):
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
         """Collect many commands of one run in one request, sent when the block ends without an error. Of two runs: UsageError."""
-        batch = Batch(RemoteBatchExecutor(self._client))
-        yield batch
-        batch.finish()
+        with collecting(RemoteBatchExecutor(self._sender)) as batch:
+            yield batch
 
     def events(
         self,

@@ -40,7 +40,7 @@ def executors(ledger: Ledger, settings: Settings) -> Iterator[Sequence[tuple[str
             ("acme", ledger.on_behalf(Caller("acme", bob, key="k")).executor),
             ("other", other.executor),
             ("first remote", RemoteExecutor(clients[0])),
-            ("first remote", RemoteBatchExecutor(clients[0])),
+            ("first remote", RemoteBatchExecutor(RemoteExecutor(clients[0]))),
             ("second remote", RemoteExecutor(clients[1])),
         ]
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from runfold.commands.plan import Plan
+from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Recorded
 from runfold.domain.security import Scope
@@ -58,8 +59,15 @@ class CollectingExecutor(Executor, Protocol):
     def __len__(self) -> int:
         """Return how much is collected: events where the database is, commands elsewhere."""
 
-    def store(self) -> Receipt | None:
-        """Store what was collected, all of it or nothing, and begin anew. None when nothing was new. Raises LedgerError."""
+    @property
+    def parts(self) -> StoredParts:
+        """Return what became of what was stored, or is on its way."""
+
+    def store(self) -> None:
+        """Store what was collected, all of it or nothing, and begin anew. Raises LedgerError."""
+
+    def submit_store(self) -> Submitted[Receipt | None]:
+        """Have it stored without waiting for it, and begin anew, once what was submitted before is stored. Raises LedgerError."""
 
     def collected(self) -> Iterator[Recorded]:
         """Return what is collected, as if it were recorded now. Raises UsageError where only a server will know it."""

@@ -8,6 +8,7 @@ from runfold.commands.batch import CommandBatch
 from runfold.commands.caller import Caller
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import Plan, planned
+from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Recorded
 from runfold.domain.security import Scope
@@ -152,9 +153,18 @@ class BatchExecutor:
         """Decide what is planned on what the batch has come to. Raises LedgerError."""
         return self._batch.execute(plan)
 
-    def store(self) -> Receipt | None:
-        """Append what was collected, all of it or nothing. None when nothing was new. Raises what `CommandBatch.store` does."""
-        return self._batch.store()
+    @property
+    def parts(self) -> StoredParts:
+        """Return what became of what was stored, or is on its way."""
+        return self._batch.parts
+
+    def store(self) -> None:
+        """Append what was collected, all of it or nothing. Raises what `CommandBatch.store` does."""
+        self._batch.store()
+
+    def submit_store(self) -> Submitted[Receipt | None]:
+        """Have it appended without waiting for it. Raises what `CommandBatch.submit_store` does."""
+        return self._batch.submit_store()
 
     def submit_all(self) -> Submitted[list[Recorded]]:
         """Have all that was collected stored, and do not wait for it. Raises what `CommandBatch.submit` does."""

@@ -1,8 +1,9 @@
 """Many commands that are stored together."""
 
+import contextlib
 from collections.abc import Iterator
 
-from runfold.commands.submitted import Receipt
+from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import Recorded
 from runfold.handles.calling.executor import CollectingExecutor
 from runfold.handles.ledgers.ledger_handle import LedgerHandle
@@ -18,15 +19,19 @@ class Batch(LedgerHandle):
     def __init__(self, executor: CollectingExecutor) -> None:
         super().__init__(executor)
         self._collected = executor
-        self.appended = 0
 
     @property
     def receipt(self) -> Receipt | None:  # type: ignore[override]  # nothing may have been new
-        """Where the last of what was stored stands; None where nothing was new."""
-        return self._receipt
+        """Where the last of what is known to be stored stands; None where nothing was new."""
+        return self._collected.parts.receipt
+
+    @property
+    def appended(self) -> int:
+        """How many events are known to be stored."""
+        return self._collected.parts.appended
 
     def __len__(self) -> int:
-        """Return how much is collected and not stored yet."""
+        """Return how much is collected and neither stored nor on its way."""
         return len(self._collected)
 
     def store(self) -> Receipt | None:
@@ -34,12 +39,19 @@ class Batch(LedgerHandle):
 
         Over HTTP it raises what any of the commands raises.
         """
-        if (receipt := self._collected.store()) is not None:
-            self._receipt, self.appended = receipt, self.appended + receipt.appended
+        self._collected.store()
         return self.receipt
 
+    def submit_store(self) -> Submitted[Receipt | None]:
+        """Like `store`, but returns at once: the next part is built while this one is on its way.
+
+        Parts are stored in their order, and one is on its way at a time: the next call waits for it, and so do a question in the
+        batch and the end of the block. Each of them raises what it failed with, and then nothing after it is stored.
+        """
+        return self._collected.submit_store()
+
     def collected(self) -> Iterator[Recorded]:
-        """Return what is collected and not stored yet, as if it were recorded now.
+        """Return what is collected and neither stored nor on its way, as if it were recorded now.
 
         Over HTTP it raises UsageError.
         """
@@ -49,3 +61,15 @@ class Batch(LedgerHandle):
         """Store the rest. `with ledger.batch()` does it."""
         self.store()
         self._collected.finish()
+
+
+@contextlib.contextmanager
+def collecting(executor: CollectingExecutor) -> Iterator[Batch]:
+    """Give a batch, and store the rest at the end of the block. Where that fails, only what is on its way is waited for."""
+    batch = Batch(executor)
+    try:
+        yield batch
+    except BaseException as error:
+        executor.parts.wait_beside(error)
+        raise
+    batch.finish()

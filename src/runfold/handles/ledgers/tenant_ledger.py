@@ -18,7 +18,7 @@ from runfold.feed.subscription import Subscription
 from runfold.feed.tail import Tail
 from runfold.feed.wanted import Wanted
 from runfold.handles.calling.local import BatchExecutor, CallerExecutor
-from runfold.handles.ledgers.batch import Batch
+from runfold.handles.ledgers.batch import Batch, collecting
 from runfold.handles.ledgers.cancelling import CancelledRun, RunChoice, cancel_one, chosen_runs, wait_until_ended
 from runfold.handles.ledgers.keys import Keyring, KeyView, NewKey
 from runfold.handles.ledgers.ledger_handle import LedgerHandle
@@ -64,10 +64,9 @@ class TenantLedger(LedgerHandle):
         there, the batch ends with VersionConflict. Raises ScopeMissing for a caller who may not import.
         """
         caller = self.caller if source is None else self.caller._replace(source=source)
-        batch = Batch(BatchExecutor(self.command_executor, caller, is_import=is_import, new_thread=new_thread))
-        with seldom_collected():
+        executor = BatchExecutor(self.command_executor, caller, is_import=is_import, new_thread=new_thread)
+        with seldom_collected(), collecting(executor) as batch:
             yield batch
-            batch.finish()
 
     def recorded_under_key(self) -> Receipt | None:
         """Return what was recorded under the caller's idempotency key, if anything was.
