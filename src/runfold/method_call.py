@@ -6,10 +6,11 @@ called as it is written; elsewhere, the method says which request is to be sent.
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import zip_longest
 from types import UnionType
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 R = TypeVar("R")
 
@@ -35,8 +36,9 @@ def _is_text(member: Any, *_: Any) -> bool:
 _LISTS = (Iterable, Sequence, list, tuple)
 
 
-class MethodCall(NamedTuple, Generic[R]):
-    """One call of a method."""
+@dataclass(slots=True)
+class MethodCall(Generic[R]):
+    """One call of a method. Nobody changes it."""
 
     method: Callable[..., R]
     """The method as it is written in its class, without what its decorator adds."""
@@ -56,7 +58,7 @@ class MethodCall(NamedTuple, Generic[R]):
             return self
         args = tuple((value,) if isinstance(value, str) and name in named else value for value, name in self._placed())
         kwargs = {name: (value,) if isinstance(value, str) and name in named else value for name, value in self.kwargs.items()}
-        return self._replace(args=args, kwargs=kwargs)
+        return replace(self, args=args, kwargs=kwargs)
 
     def _placed(self) -> Iterator[tuple[Any, str]]:
         """Yield what is given by its place, with its name; more than the method takes have none, and the call refuses them."""

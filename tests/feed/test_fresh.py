@@ -108,7 +108,7 @@ def test_what_others_stored_between_is_waited_for_and_neither_skipped_nor_double
 
 def stored(first: int, *sizes: int, thread_id: str = "thread_a") -> Append:
     rows = [Row("run_a", 1, "run.started", 1, b"x" * size, None, "t", thread_id, bytes(16), "{}", "{}") for size in sizes]
-    return Append(rows, (), {}, None, first, b"", NOW, events=[RunStarted(attempt=1)] * len(rows))
+    return Append(rows, (), {}, [RunStarted(attempt=1)] * len(rows), first_position=first, recorded_at=NOW)
 
 
 class Woken:

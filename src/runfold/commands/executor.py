@@ -304,8 +304,7 @@ class CommandExecutor:
         return submitted
 
     def _put(self, attempt: Attempt, session: Session) -> None:
-        touched = [*session.touched.values()]
-        self.appender.put(Append(session.rows, touched, session.watched(), attempt, events=session.events))
+        self.appender.put(Append(session.rows, [*session.touched.values()], session.watched(), session.events, attempt))
 
     # Settling: the appender's thread calls this for every batch
 

@@ -29,7 +29,8 @@ class HeadName(NamedTuple):
         return thread_tree(reader, self.thread_id).heads.get(self.name)
 
 
-class Plan(NamedTuple, Generic[T]):
+@dataclass(slots=True)
+class Plan(Generic[T]):
     """Says what a command decides, and what the caller gets for it. Commands on one stream keep their order."""
 
     stream: str

@@ -19,7 +19,7 @@ from runfold.errors import KeyNotFound, VersionConflict
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
 from runfold.ids import new_event_id
-from runfold.store.codec import Limits, Row, StreamKey, dump, encode
+from runfold.store.codec import Limits, Row, StreamKey, dump, encode, form_of
 from runfold.store.reading.reader import Reader, TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
@@ -190,6 +190,7 @@ class Session:
         payloads = [encode(event, self._limits) for event in events]  # first: one that is too large changes nothing
         run = state if isinstance(state, Run) else None
         for event, payload in zip(events, payloads):  # noqa: B905  they are as many
+            kind, schema_version, _ = form_of(type(event))
             state.evolve(event)
             facts = None if run is None else about(run, event)
             rows.append(
@@ -198,8 +199,8 @@ class Session:
                     (
                         stream,
                         state.version,
-                        event.type,
-                        event.schema_version,
+                        kind,
+                        schema_version,
                         payload,
                         None,
                         self._tenant_id,

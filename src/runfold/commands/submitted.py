@@ -127,9 +127,8 @@ class Submitted(Generic[T]):
                     self._more_waiters = [*(self._more_waiters or ()), waiter]
             if waiting:
                 yield from waiter
-        if self._receipt is not None:
-            return self._answer(self._receipt)
-        return self._outcome()
+        receipt = self._receipt
+        return self._outcome() if receipt is None else self._answer(receipt)
 
     def _outcome(self) -> T:
         if self._error is not None:
@@ -148,7 +147,9 @@ def known(answer: T) -> Submitted[T]:
 def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -> None:
     """Give many commands their answers: one wake-up for each event loop, whatever their number."""
     events: list[threading.Event] = []
-    waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
+    here: list[asyncio.Future[None]] = []
+    elsewhere: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
+    running = running_loop()
     with Submitted._lock:
         for submitted, outcome in outcomes:
             if isinstance(outcome, Receipt):
@@ -158,17 +159,15 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
             if submitted._event is not None:
                 events.append(submitted._event)
             if (waiter := submitted._waiter) is not None:
-                waiters[waiter.get_loop()].append(waiter)
-                for another in submitted._more_waiters or ():
-                    waiters[another.get_loop()].append(another)
+                for future in (waiter, *submitted._more_waiters) if submitted._more_waiters else (waiter,):
+                    loop = future.get_loop()
+                    (here if loop is running else elsewhere[loop]).append(future)
     for event in events:
         event.set()
-    for loop, futures in waiters.items():
-        if loop is running_loop():
-            _wake(futures)
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
-                loop.call_soon_threadsafe(_wake, futures)
+    _wake(here)
+    for loop, futures in elsewhere.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
+            loop.call_soon_threadsafe(_wake, futures)
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:

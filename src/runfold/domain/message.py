@@ -217,11 +217,12 @@ class Messages:
     def evolve(self, event: AnyMessageEvent) -> None:
         """Update the state by one event."""
         match event:
-            case MessageAdded() if event.streaming:
-                length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
-                self.by_id.change(event.message_id, MessageState(event.role, 1, self.run.version, length, streaming=True))
             case MessageAdded():
-                self.by_id.add(event.message_id, event.role, self.run.version)
+                if event.streaming:
+                    length = sum(len(part.text) for part in event.content if isinstance(part, TextPart))
+                    self.by_id.change(event.message_id, MessageState(event.role, 1, self.run.version, length, streaming=True))
+                else:
+                    self.by_id.add(event.message_id, event.role, self.run.version)
             case MessageRevised():
                 known = self.by_id.change(event.message_id, MessageState(None, 1, self.run.version))
                 known.revision, known.revised = event.revision, event.content

@@ -31,7 +31,11 @@ _ID = r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_:@=+~-])*"
 _ID_WORDS = "is not an id: up to 200 ASCII letters, digits and _ : @ = + ~ - or single dots, the first a letter, digit or _"
 
 M = TypeVar("M", bound=BaseModel)
-_set = object.__setattr__  # past the models, which are frozen
+_fields_of, _given_of, _extra_of, _private_of = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+"""What sets the four things that a model is made of: past the models, which are frozen."""
 
 PATTERN_WORDS: dict[str, str] = {}
 """What to say of text that does not match a pattern of ours."""
@@ -128,10 +132,10 @@ def is_plain(value: Any) -> bool:
 def known_valid(kind: type[M], fields: dict[str, Any], given: set[str]) -> M:
     """Return the model that validating would make, of values that it would take as they are: all its fields, in their order."""
     made = object.__new__(kind)
-    _set(made, "__dict__", fields)
-    _set(made, "__pydantic_fields_set__", given)
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
+    _fields_of(made, fields)
+    _given_of(made, given)
+    _extra_of(made, None)
+    _private_of(made, None)
     return made
 
 

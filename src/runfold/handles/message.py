@@ -118,12 +118,12 @@ def add_message(
             said |= {"activity_type": activity_type, "encrypted_value": encrypted_value}
         message = message_of(content, said)
     decide = partial(_add, self.id, message, auto_deny, keep_approvals, envelope)  # one object, where a closure is eight
-    return Plan(self.id, decide, child_of(self, Message, message.message_id), envelope)
+    return Plan(self.id, decide, child_of(self, Message, made_id or message.message_id), envelope)
 
 
 def _add(run_id: str, message: MessageAdded, auto_deny: bool, keep_approvals: bool, envelope: Envelope, session: Session) -> None:
     run = run_state(session, run_id, envelope)
-    if message.role == "user" and run.waiting_for and not keep_approvals and message.message_id not in run.messages.by_id:
+    if run.waiting_for and message.role == "user" and not keep_approvals and message.message_id not in run.messages.by_id:
         _clear_approvals(session, run, auto_deny=auto_deny)
     session.record(run, run.messages.add(message))
 

@@ -1,6 +1,7 @@
 """The commands that begin a run, hold it up, say what it is, and end it. `Run` has each of them as a method."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal, Unpack
 
@@ -200,7 +201,7 @@ def record_output(
         raise CommandRefused("record_output", receipt.stream, rule, "failed")
 
     plan = ending(self.id, lambda run: run.fail(error, "invalid_llm_response"), "run_failed", envelope)
-    return plan._replace(answer=answer)
+    return replace(plan, answer=answer)
 
 
 @command

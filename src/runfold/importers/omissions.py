@@ -4,6 +4,7 @@ A text keeps its beginning. Of a file in base64 nothing is kept but its name in 
 """
 
 import re
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
@@ -82,4 +83,4 @@ def _plain(value: Any) -> Any:
 def amended(call: MethodCall[T], limits: Limits) -> MethodCall[T] | None:
     """The same call with omissions in what is too large; None where nothing is."""
     args, kwargs = reduced((call.args, call.kwargs), limits)
-    return None if args is call.args and kwargs is call.kwargs else call._replace(args=args, kwargs=kwargs)
+    return None if args is call.args and kwargs is call.kwargs else replace(call, args=args, kwargs=kwargs)

@@ -1,7 +1,8 @@
 """Event ↔ stored row. Plain JSON; types come from the registry alone, so that no stored name is ever imported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -47,12 +48,27 @@ COLUMNS = (
 
 def encode(event: Event, limits: Limits) -> bytes:
     """The payload's JSON bytes. Raises InvalidEvent for what is too large."""
-    state = event.__pydantic_serializer__.to_json(event, exclude_none=True)
+    _, _, to_json = form_of(type(event))
+    state = to_json(event, exclude_none=True)
     if len(state) > limits.event_bytes:
         raise InvalidEvent("", f"is {len(state)} bytes of JSON; an event takes {limits.event_bytes}", event.type)
     if len(state) > limits.string_bytes:
         _check_strings(orjson.loads(state), limits.string_bytes, event.type)
     return state
+
+
+class Form(NamedTuple):
+    """How events of a class are stored: under which name and version, and what writes them."""
+
+    type: str
+    schema_version: int
+    to_json: Callable[..., bytes]
+
+
+@cache
+def form_of(kind: type[Event]) -> Form:
+    """Return how events of a class are stored: looked up once, for models are slow to tell what stands in their class."""
+    return Form(kind.type, kind.schema_version, kind.__pydantic_serializer__.to_json)
 
 
 def decode(columns: tuple[Any, ...], types: EventTypes = event_types) -> Recorded:

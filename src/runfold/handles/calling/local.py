@@ -1,6 +1,7 @@
 """The executors of handles where the database is: that of one caller, and that of a batch."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -84,7 +85,7 @@ class CallerExecutor:
         def answer(receipt: Receipt) -> T:
             return self._ids.as_recorded(plan.answer(receipt), receipt)
 
-        return plan._replace(caller=self.caller, answer=answer)
+        return replace(plan, caller=self.caller, answer=answer)
 
 
 class BatchExecutor:

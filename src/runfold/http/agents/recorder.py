@@ -7,6 +7,7 @@ stream meaningless ends the run.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 import jsonpatch
@@ -279,7 +280,7 @@ def _answering(run_id: str, call_id: str, message: Plan[Any], end: Plan[Any]) ->
         message.decide(session)
         end.decide(session)
 
-    return end._replace(decide=decide)
+    return replace(end, decide=decide)
 
 
 class RunEndedError(Exception):

@@ -29,13 +29,13 @@ class Append:
     rows: Sequence[Row]
     cached: Sequence[Cached]
     watched: Mapping[StreamKey, int]
+    events: Sequence[Event] = ()
+    """What the rows hold, where that is at hand."""
     facts: object = None
     first_position: int = 0
     salts: bytes = b""
     recorded_at: datetime | None = None
     error: LedgerError | None = None
-    events: Sequence[Event] = ()
-    """What the rows hold, where that is at hand."""
 
     def fail(self, error: LedgerError) -> None:
         """Fail the command, and all commands built on it."""
