@@ -12,6 +12,7 @@ import psycopg
 
 from runfold import Ledger
 from runfold.projections.registry import known
+from tests import waiting
 from tests.databases import TestDatabase
 from tests.projections.histories import History
 
@@ -54,6 +55,17 @@ class Crowd:
         with _admin(self.database) as admin:
             found = admin.execute(
                 "SELECT seq_scan::text FROM pg_stat_all_tables WHERE relid = 'runfold.log'::regclass"
+            ).fetchone()
+            return int(found[0]) if found else 0
+
+    def pages_looked_at(self) -> int:
+        """How many pages of the log and of its indexes were looked at by sessions that have ended; waits until all have."""
+        with _admin(self.database) as admin:
+            others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            waiting.until(lambda: not admin.execute(others).fetchall())
+            found = admin.execute(
+                "SELECT (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::text"
+                "  FROM pg_statio_all_tables WHERE relid = 'runfold.log'::regclass"
             ).fetchone()
             return int(found[0]) if found else 0
 
