@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperOption
 
 from runfold.cli.app import program
-from runfold.cli.options import EVERYWHERE
+from runfold.cli.calling.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
 from runfold.domain.event import Context
 from runfold.http.app import described

@@ -19,7 +19,7 @@ from measuring import Report, Server, arguments, in_turn, percentiles, server
 from pydantic import SecretStr
 
 from runfold import Ledger, Run, Settings
-from runfold.cli.folding import reacting
+from runfold.cli.calling.folding import reacting
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees, tile_reader
 from runfold.evidence.sealing.status import seal_status

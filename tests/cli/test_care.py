@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runfold.cli.doctor import without_secrets
+from runfold.cli.operate.doctor import without_secrets
 from runfold.embedded.server import EmbeddedServer
 from tests.cli.conftest import Command
 

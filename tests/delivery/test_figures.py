@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from runfold.cli.server_checks import examine_server
+from runfold.cli.operate.server_checks import examine_server
 from runfold.http.routes.metrics import of_delivery
 from runfold.queries.webhooks import delivery_figures
 from runfold.settings import Settings

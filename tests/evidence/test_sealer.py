@@ -11,7 +11,7 @@ import pytest
 
 from runfold import Ledger, Settings
 from runfold.child import NICE, give_way
-from runfold.cli.folding import reacting
+from runfold.cli.calling.folding import reacting
 from runfold.errors import SealingRefused
 from runfold.evidence.publishing.places import path_of
 from runfold.evidence.sealer import Sealer, sealers

@@ -14,7 +14,7 @@ from tests.promises.statements import Seen, looking, written
 
 pytestmark = [pytest.mark.paired, pytest.mark.timeout(600)]
 ELSEWHERE = (
-    "cli/server_checks",
+    "cli/operate/server_checks",
     "store/setup/migration",
     "store/appending/append_call.sql: append after",
     "store/appending/append_call.sql: append groups after",

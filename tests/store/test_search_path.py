@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import runfold
 from runfold import Ledger, Settings
-from runfold.cli.doctor import examine
+from runfold.cli.operate.doctor import examine
 from runfold.errors import MigrationRefused
 from runfold.maintenance.checking import LogCheck
 from runfold.projector.checking.auditing import receipt_findings

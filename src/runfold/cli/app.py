@@ -8,10 +8,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from runfold.cli.calling.lists import list_options, page_options
+from runfold.cli.calling.options import SHARED_FLAGS, reflowed, shared_parameters, with_call
 from runfold.cli.commands import COMMANDS, GROUPS, Command
-from runfold.cli.lists import list_options, page_options
-from runfold.cli.options import SHARED_FLAGS, reflowed, shared_parameters, with_call
-from runfold.cli.read_models import list_of
+from runfold.cli.reading.read_models import list_of
 
 _STYLE: dict[str, Any] = {
     "no_args_is_help": True,

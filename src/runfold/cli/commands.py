@@ -3,34 +3,36 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runfold.cli import keys, moments, relay, samples, seal, subscriptions, webhooks, witness
-from runfold.cli.agui_check import agui_check
-from runfold.cli.approvals import approvals, approve, deny
-from runfold.cli.backup import backup, restore
-from runfold.cli.cancel import cancel
-from runfold.cli.connect import psql, url
-from runfold.cli.database import check, migrate
+from runfold.cli.audit import seal, witness
+from runfold.cli.audit.evidence import evidence, prove_absence
+from runfold.cli.audit.receipts import verify_receipt
+from runfold.cli.calling.lists import ListOption
+from runfold.cli.decide.approvals import approvals, approve, deny
+from runfold.cli.decide.cancel import cancel
+from runfold.cli.decide.leases import claim, release, renew
 from runfold.cli.demo import demo
-from runfold.cli.doctor import doctor, version
-from runfold.cli.events import OPTIONS as EVENT_OPTIONS
-from runfold.cli.events import events
-from runfold.cli.evidence import evidence, prove_absence
-from runfold.cli.goals import goal, goals, patterns
-from runfold.cli.leases import claim, release, renew
-from runfold.cli.lists import ListOption
-from runfold.cli.moments import drop_schema, schemas
-from runfold.cli.problems import attention, failures, problems
-from runfold.cli.read_models import projections, rows
-from runfold.cli.rebuild import rebuild
-from runfold.cli.receipts import verify_receipt
-from runfold.cli.runs import decisions, diff, run, runs, summary, tool_calls
-from runfold.cli.search import search
-from runfold.cli.serve import serve
-from runfold.cli.sweep import reactors, sweep
-from runfold.cli.threads import head, heads, thread, threads, tree
-from runfold.cli.transfer import export, import_runs
-from runfold.cli.usage import usage
-from runfold.cli.work import work
+from runfold.cli.operate import keys, moments, relay, subscriptions, webhooks
+from runfold.cli.operate.backup import backup, restore
+from runfold.cli.operate.database import check, migrate
+from runfold.cli.operate.doctor import doctor, version
+from runfold.cli.operate.moments import drop_schema, schemas
+from runfold.cli.operate.rebuild import rebuild
+from runfold.cli.operate.serve import serve
+from runfold.cli.operate.sweep import reactors, sweep
+from runfold.cli.operate.transfer import export, import_runs
+from runfold.cli.operate.work import work
+from runfold.cli.reading import samples
+from runfold.cli.reading.agui_check import agui_check
+from runfold.cli.reading.connect import psql, url
+from runfold.cli.reading.events import OPTIONS as EVENT_OPTIONS
+from runfold.cli.reading.events import events
+from runfold.cli.reading.goals import goal, goals, patterns
+from runfold.cli.reading.problems import attention, failures, problems
+from runfold.cli.reading.read_models import projections, rows
+from runfold.cli.reading.runs import decisions, diff, run, runs, summary, tool_calls
+from runfold.cli.reading.search import search
+from runfold.cli.reading.threads import head, heads, thread, threads, tree
+from runfold.cli.reading.usage import usage
 
 _START, _INSPECT, _DECIDE, _OPERATE = "Get started", "Inspect", "Decide", "Operate"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runfold.cli.call import Call
+from runfold.cli.calling.call import Call
 
 if TYPE_CHECKING:
     from runfold.demo_story import Cast

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runfold import Ledger, Settings
-from runfold.cli.server_checks import examine_server
+from runfold.cli.operate.server_checks import examine_server
 from runfold.errors import UsageError
 from runfold.evidence.bundles.bundle import BundleMaker
 from runfold.evidence.publishing import witnessing

@@ -9,8 +9,8 @@ import pytest
 from runfold import Ledger, RemoteLedger
 from runfold.api.table import QUESTIONS
 from runfold.api.words import WORDS, word_of
-from runfold.cli.call import Call
-from runfold.cli.lists import list_options
+from runfold.cli.calling.call import Call
+from runfold.cli.calling.lists import list_options
 from runfold.errors import LedgerError, NotFound, UsageError
 from runfold.http.app import create_app
 from runfold.queries.lists.parameters import ListParameter

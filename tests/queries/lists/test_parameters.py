@@ -9,7 +9,7 @@ import pytest
 
 from runfold.api.table import QUESTIONS
 from runfold.api.words import word_of
-from runfold.cli.lists import NO_OPTIONS, list_options
+from runfold.cli.calling.lists import NO_OPTIONS, list_options
 from runfold.errors import UsageError
 from runfold.http.routes.questions import query_of
 from runfold.queries.lists.paging import OverThreads, Waiting

@@ -1,0 +1,1 @@
+"""The commands by which people and workers have a say in runs."""
