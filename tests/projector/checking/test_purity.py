@@ -256,6 +256,23 @@ def events(ledger: Ledger) -> list[Recorded]:
     return ledger.events()
 
 
+def test_a_page_that_holds_nothing_for_it_is_not_looked_at(fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to fold again, and it would take a small page longer than all else."""
+    monkeypatch.setattr(worker, "FIRST_PAGE", 2)
+    monkeypatch.setattr(worker, "LARGEST_PAGE", 2)
+    looked_at: list[int] = []
+
+    def noting(projection: AnyProjection, sample: Iterable[Recorded], before: Any) -> None:
+        looked_at.append(len(found := list(sample)))
+        require_pure(projection, found, before)
+
+    monkeypatch.setattr(shard, "require_pure", noting)
+    fill(5)
+    work().catch_up()
+    assert looked_at
+    assert 0 not in looked_at
+
+
 def test_a_profiler_that_is_at_work_goes_on_and_folding_does_too(ledger: Ledger, fill: Fill) -> None:
     fill()
     seen = []

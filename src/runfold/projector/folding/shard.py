@@ -18,7 +18,7 @@ from runfold.projector.checking.purity import SAMPLE, require_pure
 from runfold.projector.checkpoints import Applied, Claim, digest_of
 from runfold.projector.folding.marks import Marked, Marks
 from runfold.projector.folding.page import Page
-from runfold.projector.tables.table import Changes, InvalidRow, Table
+from runfold.projector.tables.table import NOTHING, Changes, InvalidRow, Table
 from runfold.store.datastore import Connection
 
 T = TypeVar("T")
@@ -159,6 +159,8 @@ class Shard:
             if unread.type in self.types:
                 raise PoisonEvent(self.name, unread.position, unread.type, str(unread.error))
         pace, events = _Pace(self._marks), self._own(page)
+        if not events:  # as of most read models, where a page is small
+            return Folded({}, Applied(self.claim, 0, 0), page.up_to, 0.0, NOTHING, closely=False)
         with self._marks.folding(self.name, self.claim.generation):
             touches = touched(self.projection, pace.through(events, [recorded.position for recorded in events]))
         missing = {key for key, _ in touches if key not in self._rows}

@@ -54,6 +54,9 @@ class Changes(NamedTuple):
     keys: list[list[Any]]
 
 
+NOTHING = Changes(None, [], [])
+
+
 class _Stored(NamedTuple):
     """A row as it is written: with the columns that every table has by itself."""
 
@@ -206,7 +209,7 @@ class Table(Generic[R]):
 
     def _as_json(self, rows: list[Any]) -> str:
         try:
-            return _stored(self._row).many.dump_json(rows).decode()
+            return _stored(self._row).many.dump_json(rows, exclude_none=True).decode()
         except PydanticSerializationError as error:
             raise InvalidRow(f"a row holds what JSON cannot: {error}") from None
 
