@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from random import Random
+from uuid import UUID
 
 import httpx2
 import psycopg
@@ -16,6 +17,8 @@ from runfold.access.limits import Limits
 from runfold.feed import follower as followers
 from runfold.feed import shared as feeds
 from runfold.feed import tail as tails
+from runfold.feed.block import Block
+from runfold.feed.frames import Form, Framing
 from runfold.http.app import create_app
 from runfold.http.streams import event_stream as streaming
 from runfold.http.streams import sse
@@ -397,6 +400,46 @@ def test_far_behind_too_it_is_read_ahead_for_who_wants_most_of_it_and_for_nobody
         assert len(read) == before
 
 
+def test_whoever_comes_to_a_block_that_is_here_has_what_follows_read_as_whoever_had_it_read(
+    address: str, run: Run, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        run.submit_add_message("user", str(number))
+    run.complete()
+    entered: list[int] = []
+    really = feeds.Feed.fetch_after
+
+    def noted(feed: feeds.Feed, block: Block, up_to: int) -> None:
+        entered.append(block.begins)
+        really(feed, block, up_to)
+
+    monkeypatch.setattr(feeds.Feed, "fetch_after", noted)
+    with Stream.open(address, "/events?up_to=100") as first, Stream.open(address, "/events?up_to=100&types=message.*") as second:
+        assert positions(first.until_named("end")) == list(range(1, 101))
+        assert positions(second.until_named("end")) == list(range(4, 101))
+    assert sorted(entered) == sorted([*range(1, 100, 20)] * 2)
+    assert len(read) == len(set(read))
+
+
+@pytest.mark.parametrize("damage", ["state = '[]'", "recorded_at = 'infinity'"])
+def test_an_event_of_the_past_that_cannot_be_read_ends_the_streams_that_want_it_and_no_others(
+    address: str, database, run: Run, read: list[int], damage: str
+) -> None:
+    for number in range(100):
+        run.submit_add_message("user", str(number))
+    run.complete()
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("ALTER TABLE runfold.log DISABLE TRIGGER ALL")
+        admin.execute(f"UPDATE runfold.log SET {damage} WHERE notification_id = 50")
+    with Stream.open(address, "/events?up_to=90") as everything:
+        blocks = everything.until_named("problem")
+    assert positions(blocks) == list(range(1, 50))[: len(positions(blocks))]
+    assert "position 50" in blocks[-1].data["detail"]
+    for path, expected in (("types=run.*", [2, 3]), ("after=50", list(range(51, 91)))):
+        with Stream.open(address, f"/events?up_to=90&{path}") as stream:
+            assert positions(stream.until_named("end")) == expected
+
+
 def test_events_that_cannot_be_read_end_the_streams_that_want_them_and_no_others(
     address: str, database, ledger: Ledger, run: Run
 ) -> None:
@@ -484,10 +527,13 @@ def test_bytes_are_made_once_for_all_who_want_them(
     app: Starlette, address: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[str, int]] = []
-    frame = sse.frame
-    monkeypatch.setattr(
-        sse, "frame", lambda recorded, epoch, form: made.append((form, recorded.position)) or frame(recorded, epoch, form)
-    )
+    framing = sse.framing
+
+    def noting(epoch: UUID, form: Form) -> Framing:
+        framed = framing(epoch, form)
+        return lambda recorded: made.append((form, recorded.position)) or framed(recorded)
+
+    monkeypatch.setattr(sse, "framing", noting)
     forms = ("runfold", "cloudevents")
     streams = [Stream.open(address, f"/events?after=3&format={form}") for form in forms * 5]
     for stream in streams:

@@ -68,7 +68,7 @@ def columns(name: str, schema_version: int, state: bytes, words: str, microsecon
 def require_same(row: tuple[Any, ...]) -> None:
     """Compare both ways, of an event that is read for this and of one that is read before."""
     for recorded in (unread_or_raw(row), unread_or_raw(row).readable()):
-        assert sse.frame(recorded, EPOCH) == framed(unread_or_raw(row))
+        assert sse.framing(EPOCH, "runfold")(recorded) == framed(unread_or_raw(row))
         assert event_json(recorded) == plainly(unread_or_raw(row))
 
 
@@ -151,4 +151,4 @@ def test_what_is_damaged_is_not_shown(state: bytes) -> None:
     row = columns("message.added", 1, state, "plain", 0)
     for _ in range(2):
         with pytest.raises(UnreadableEvent, match="position 7"):
-            sse.frame(unread_or_raw(row), EPOCH)
+            sse.framing(EPOCH, "runfold")(unread_or_raw(row))

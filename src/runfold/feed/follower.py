@@ -9,6 +9,8 @@ from uuid import UUID
 from anyio import to_thread
 
 from runfold.errors import Damage, KeyRefused, LedgerError
+from runfold.feed.at_hand import CHUNK_BYTES, AtHand
+from runfold.feed.block import Block
 from runfold.feed.following import (
     LATEST,
     Alive,
@@ -27,8 +29,8 @@ from runfold.feed.following import (
     Wait,
 )
 from runfold.feed.frames import Frame
-from runfold.feed.run_watch import ENDINGS, RunWatch
-from runfold.feed.shared import Block, Entry, Feed
+from runfold.feed.run_watch import RunWatch
+from runfold.feed.shared import Feed
 from runfold.feed.wanted import Page, Wanted, read_page
 from runfold.logs import logger
 from runfold.store import epochs
@@ -40,7 +42,6 @@ NEAR, NEAR_OF_THREAD = 100_000, 20_000
 """Who is not further behind than this shares what is read with others: after a restart everybody is behind at once.
 So does who wants most of what there is, while so few are behind that it is read ahead for each."""
 MOST_EVENTS, FEWEST_EVENTS = 500, 10
-CHUNK_BYTES = 256 * 1024
 
 
 class Follower:
@@ -61,8 +62,7 @@ class Follower:
         self._woken = asyncio.Event()
         self._work: asyncio.Future[Any] | None = None
         self._is_alone = self._is_dense = False
-        self._block, self._block_begins = list[Entry](), 0
-        """What was read with others; it may be gone from the memory of all before this one comes to it."""
+        self._at_hand = AtHand(feed, asked, self._read_ahead)
         self._limit = 50
         self._now = asyncio.get_running_loop().time
         self._step: Step = Wait()
@@ -136,7 +136,7 @@ class Follower:
         self._step = self._state.step(self._now())
         match self._step:
             case Read(after, up_to):
-                given = self._from_memory(after, up_to)
+                given = self._from_memory(after, up_to) if self._work is None else b""
                 if self.position > after:
                     return given or self._go_on()  # nothing of that was to be shown
                 ask = partial(read_page, self._reader, self._frames, self._asked, after, up_to, self._limit, self.epoch)
@@ -177,52 +177,26 @@ class Follower:
     def _from_memory(self, after: int, up_to: int) -> bytes:
         """Return what is here already, of this process's newest events or of a block that was read with others.
 
-        It ends before an event that cannot be read, which is then looked at in the log, and the error told.
+        Where an event cannot be read, it is then looked at in the log, and the error told.
         """
-        taken: list[Frame] = []
-        size, position = 0, after
-        wants, shows, form = self.wanted.takes, self._asked.shown.takes if self._asked.types else None, self._asked.form
-        while self._work is None and position < up_to and size < CHUNK_BYTES:
-            if (entry := self._entry(position + 1)) is None:
-                break
-            position += 1
-            recorded = entry.recorded
-            if not wants(recorded):
-                continue
-            if shows is None or shows(recorded):
-                try:
-                    data = self._feed.frame(entry, form)
-                except Damage:
-                    self._is_alone = True
-                    position -= 1
-                    break
-                taken.append(Frame(position, data))
-                size += len(data)
-            if self._run is not None and self._run.ends_with(recorded):
-                self._ended(RunWatch(self._run.run_id, ENDINGS[recorded.type]))
-                break
-        return self._given(Span(after, position, self.epoch, taken))
+        found = self._at_hand.find(after, up_to)
+        self._is_alone = self._is_alone or found.is_damaged
+        if found.run_ended is not None:
+            self._ended(found.run_ended)
+        self._state.looked(Span[Frame](after, found.position, self.epoch))
+        return self._given(found.frames, found.position - after) if self.position == found.position else b""
 
-    def _given(self, span: Span[Frame]) -> bytes:
-        frames = self._state.looked(span)
+    def _given(self, frames: list[bytes], looked: int) -> bytes:
+        """Return frames that come next, and were found among so many events."""
         self.events = len(frames)
-        if span.up_to > span.after:
-            self._is_dense = 2 * len(span.events) >= span.up_to - span.after
-        named = [frame.data for frame in frames]
-        return b"".join(named if self._asked.is_named else map(self._frames.unnamed, named))
+        if looked:
+            self._is_dense = 2 * len(frames) >= looked
+        return b"".join(frames if self._asked.is_named else map(self._frames.unnamed, frames))
 
     def _ended(self, run: RunWatch) -> None:
         """Its run has ended: it ends where the log is then."""
         self._run = run
         self._state.ends_at_head()
-
-    def _entry(self, position: int) -> Entry | None:
-        if self._block:
-            index = position - self._block_begins
-            if 0 <= index < len(self._block):
-                return self._block[index]
-            self._block = []
-        return self._feed.entry(position)
 
     def _from_log(self, ask: Callable[[], int | Head | Page]) -> bytes:
         """Return what was asked of the database, if it is there by now; else it is on its way."""
@@ -245,31 +219,36 @@ class Follower:
 
     def _shared(self) -> asyncio.Future[Any] | None:
         """Return the same for all who are here, where there is no better way to what is wanted."""
-        if self._is_alone or self._feed.is_damaged or not isinstance(self._step, Read):
-            return None
+        return self._feed.fetch(self.position + 1) if isinstance(self._step, Read) and self._shares else None
+
+    @property
+    def _shares(self) -> bool:
+        if self._is_alone or self._feed.is_damaged:
+            return False
         near = NEAR if self.wanted.thread_id is None else NEAR_OF_THREAD
-        is_near = self.position >= self._feed.position - near
-        return self._feed.fetch(self.position + 1) if is_near or (self._is_dense and self._feed.reads_ahead) else None
+        return self.position >= self._feed.position - near or (self._is_dense and self._feed.reads_ahead)
+
+    def _read_ahead(self, block: Block) -> None:
+        """Have what comes after a block read while it is sent."""
+        if self._shares:
+            self._feed.fetch_after(block, self._state.bound)
 
     def _taken(self, found: int | Head | Page | Block) -> bytes:
         if isinstance(found, Head):
             if found.epoch == self.epoch:  # the others will come to it
                 self._state.nothing_yet(self._now() + HISTORY_SECONDS)
-            self._block = []
+            self._at_hand.take(None)
             self._state.confirmed(found.epoch)
             return b""
         if isinstance(found, int):
             self._state.ends_at(found)
             return b""
         if isinstance(found, Block):
-            self._block = found.entries
-            if self._block:
-                self._block_begins = self._block[0].recorded.position
-                self._feed.fetch_after(found, self._state.bound)
+            self._at_hand.take(found if found.events else None)
             return b""
         if found.span.up_to == self.position:  # nothing new, and the process cannot read on
             self._state.nothing_yet(self._now() + LOOK_AGAIN_SECONDS)
-        given = self._given(found.span)
+        given = self._given([frame.data for frame in self._state.looked(found.span)], found.span.up_to - found.span.after)
         self._state.confirmed(found.epoch)
         self._limit = min(MOST_EVENTS, self._limit * 2, max(FEWEST_EVENTS, found.read * CHUNK_BYTES // (len(given) + 1)))
         if found.run_ended is not None:

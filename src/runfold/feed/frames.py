@@ -1,6 +1,6 @@
 """How a stream is written: the port that a format of streams fills in, as `http/streams/sse.py` does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
@@ -9,6 +9,10 @@ from runfold.errors import LedgerError
 
 Form = Literal["runfold", "cloudevents"]
 """Whether an event is written in our own words or as a CloudEvent."""
+
+
+Framing = Callable[[Recorded], bytes]
+"""Writes an event."""
 
 
 class Frame(NamedTuple):
@@ -21,8 +25,8 @@ class Frame(NamedTuple):
 class Frames(Protocol):
     """A format of streams."""
 
-    def frame(self, recorded: Recorded, epoch: UUID, form: Form) -> bytes:
-        """An event of a history."""
+    def framing(self, epoch: UUID, form: Form) -> Framing:
+        """Return what writes events of a history. Raises Damage for one that cannot be read."""
 
     def unnamed(self, framed: bytes) -> bytes:
         """Return the frame of an event without its name."""

@@ -9,14 +9,15 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
-from runfold.feed.frames import Form, Frames
+from runfold.feed.block import Block
+from runfold.feed.frames import Form, Frames, Framing
 from runfold.feed.fresh import Fresh
 from runfold.feed.tail import Tail
 from runfold.store.reading.filter import Filter
@@ -49,7 +50,7 @@ class Waiting(Protocol):
 
 
 class Entry:
-    """An event, and its bytes in each form once somebody wanted them."""
+    """One of the newest events, and its bytes in each form once somebody wanted them."""
 
     __slots__ = ("frames", "is_kept", "recorded")
 
@@ -57,13 +58,6 @@ class Entry:
         self.recorded = recorded
         self.frames: dict[Form, bytes] = {}
         self.is_kept = True
-
-
-class Block(NamedTuple):
-    """Neighbours in the log, `BLOCK` of them unless they are large, and how many bytes of payload they are."""
-
-    entries: list[Entry]
-    size: int
 
 
 class Feed:
@@ -91,6 +85,8 @@ class Feed:
         self._entries: dict[int, Entry] = {}
         self._blocks: OrderedDict[int, asyncio.Future[Block]] = OrderedDict()
         self._bytes = 0
+        """Of the frames of the newest."""
+        self._framings: dict[Form, Framing] = {}
         self._is_asked = False
 
     @property
@@ -127,14 +123,22 @@ class Feed:
         for waiting in self._all:
             waiting.stop()
 
-    def entry(self, position: int) -> Entry | None:
+    def newest(self, position: int) -> Entry | None:
+        """Return the event at a position, if it is one of the newest that are here."""
+        return self._entries.get(position)
+
+    def block(self, position: int) -> Block | None:
+        """Return the neighbours among which a position is, if they were read for somebody and are here."""
+        found = self._blocks.get((position - 1) // BLOCK)
+        block = found.result() if found is not None and _is_read(found) else None
+        return block if block is not None and block.holds(position) else None
+
+    def recorded(self, position: int) -> Recorded | None:
         """Return the event at a position, if it is here."""
-        if (found := self._entries.get(position)) is not None:
-            return found
-        number, index = divmod(position - 1, BLOCK)
-        block = self._blocks.get(number)
-        entries = block.result().entries if block is not None and _is_read(block) else []
-        return entries[index] if index < len(entries) else None
+        if (entry := self._entries.get(position)) is not None:
+            return entry.recorded
+        block = self.block(position)
+        return None if block is None else block.recorded(position)
 
     def fetch(self, position: int) -> asyncio.Future[Block] | None:
         """Read a position and its neighbours, once for all who come by.
@@ -151,7 +155,7 @@ class Feed:
             block.add_done_callback(self._was_read)
         self._blocks[number] = block
         self._forget()
-        return None if _is_read(block) and index >= len(block.result().entries) else block
+        return None if _is_read(block) and index >= len(block.result().events) else block
 
     def fetch_after(self, block: Block, up_to: int) -> None:
         """Read on after a block, no further than to a position, while what is in it is sent.
@@ -159,7 +163,7 @@ class Feed:
         Not where so much is read for so many that it might be forgotten before anybody comes to it.
         """
         if block.size * MOST_BLOCKS <= KEPT_BYTES and self.reads_ahead:
-            last = block.entries[-1].recorded.position
+            last = block.ends - 1
             for after in range(last, min(last + AHEAD * BLOCK, up_to), BLOCK):
                 self.fetch(after + 1)
 
@@ -169,12 +173,19 @@ class Feed:
         behind = len(self._all) - sum(map(len, self._parked.values()))
         return behind * (1 + AHEAD) <= MOST_BLOCKS
 
-    def frame(self, entry: Entry, form: Form) -> bytes:
-        """Return the event's bytes, made when they are first asked for."""
-        found = entry.frames.get(form)
+    def framing(self, form: Form) -> Framing:
+        """Return what writes the events that are kept."""
+        found = self._framings.get(form)
         if found is None:
             assert self.epoch is not None, "events are kept of a history that is known"  # noqa: S101
-            found = entry.frames[form] = self.frames.frame(entry.recorded, self.epoch, form)
+            found = self._framings[form] = self.frames.framing(self.epoch, form)
+        return found
+
+    def frame(self, entry: Entry, form: Form) -> bytes:
+        """Return the bytes of one of the newest events, made when they are first asked for. Raises Damage."""
+        found = entry.frames.get(form)
+        if found is None:
+            found = entry.frames[form] = self.framing(form)(entry.recorded)
             entry.recorded.let_go()  # as objects it takes ten times as much as in its bytes, and mostly nobody asks again
             self._bytes += len(found) if entry.is_kept else 0
         return found
@@ -244,26 +255,20 @@ class Feed:
 
     def _forget(self) -> None:
         """Forget what was asked for least recently, until the rest is not too much. What is still being read stays."""
-        read = sum(block.result().size for block in self._blocks.values() if _is_read(block))
-        while len(self._blocks) > MOST_BLOCKS or self._bytes > KEPT_BYTES or read > KEPT_BYTES:
+        blocks = [block.result() for block in self._blocks.values() if _is_read(block)]
+        read, framed = sum(block.size for block in blocks), sum(block.frame_bytes for block in blocks)
+        while len(self._blocks) > MOST_BLOCKS or self._bytes + framed > KEPT_BYTES or read > KEPT_BYTES:
             number = next((number for number, block in self._blocks.items() if block.done()), None)
             if number is None:
                 break
-            read -= self._drop_block(self._blocks.pop(number))
-        while self._entries and (len(self._entries) > self._tail.kept or self._bytes > KEPT_BYTES):
+            if _is_read(block := self._blocks.pop(number)):
+                read, framed = read - block.result().size, framed - block.result().frame_bytes
+        while self._entries and (len(self._entries) > self._tail.kept or self._bytes + framed > KEPT_BYTES):
             self._drop(self._entries.pop(next(iter(self._entries))))
 
     def _was_read(self, block: asyncio.Future[Block]) -> None:
         if not block.cancelled() and block.exception() is None:  # whoever comes by is told why, and perhaps nobody does
             self._forget()
-
-    def _drop_block(self, block: asyncio.Future[Block]) -> int:
-        """Return what is still being read is dropped by whoever waits for it."""
-        if not _is_read(block):
-            return 0
-        for entry in block.result().entries:
-            self._drop(entry)
-        return block.result().size
 
     def _drop(self, entry: Entry) -> None:
         entry.is_kept = False
@@ -273,14 +278,13 @@ class Feed:
         for entry in self._entries.values():
             self._drop(entry)
         self._entries.clear()
+        self._blocks.clear()
+        self._framings.clear()
         self.fresh.clear()
-        blocks, self._blocks = self._blocks, OrderedDict()
-        for block in blocks.values():
-            self._drop_block(block)
 
 
 def _block(read: Stretch) -> Block:
-    return Block([Entry(recorded) for recorded in read.events], read.size)
+    return Block(read.events, read.size)
 
 
 def _is_read(block: asyncio.Future[Block]) -> bool:

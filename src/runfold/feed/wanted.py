@@ -60,7 +60,8 @@ def read_page(reader: Reader, frames: Frames, wanted: Wanted, after: int, up_to:
     stretch = looking.stretch(wanted.filter, after=after, up_to=up_to, limit=limit) if up_to > after else Stretch([], after)
     present = epochs.still(reader, stretch.position, epoch).epoch
     shown = [recorded for recorded in stretch.events if wanted.shown.takes(recorded)]
-    given = [Frame(recorded.position, frames.frame(recorded, present, wanted.form)) for recorded in shown]
+    framed = frames.framing(present, wanted.form)
+    given = [Frame(recorded.position, framed(recorded)) for recorded in shown]
     run = wanted.run
     ended = [RunWatch(run.run_id, ENDINGS[each.type]) for each in stretch.events if run and run.ends_with(each)]
     return Page(Span(after, stretch.position, epoch, given), len(stretch.events), present, ended[-1] if ended else None)

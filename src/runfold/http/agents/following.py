@@ -91,11 +91,10 @@ class ThreadEvents:
         found: list[Recorded] = []
         size, position, last = 0, self._position, self._feed.position
         while position < last and len(found) < MOST_EVENTS and size < MOST_BYTES:
-            entry = self._feed.entry(position + 1)
-            if entry is None:
+            recorded = self._feed.recorded(position + 1)
+            if recorded is None:
                 break
             position += 1
-            recorded = entry.recorded
             if recorded.thread_id == self._thread_id and self.wanted.takes(recorded):  # of the most, all that is asked
                 found.append(recorded)
                 size += recorded.payload_bytes

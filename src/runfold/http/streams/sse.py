@@ -33,7 +33,7 @@ import orjson
 from runfold.domain.event import Recorded
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
 from runfold.feed.event_json import cloudevent, event_json
-from runfold.feed.frames import Form
+from runfold.feed.frames import Form, Framing
 from runfold.http.problems import disclosed
 from runfold.store.cursor import END, cursor_of, name_of
 
@@ -45,13 +45,18 @@ _LINE_BREAKS = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"
 _BREAKS = [(sign.encode(), escaped) for sign, escaped in _LINE_BREAKS.items()]
 
 
-def frame(recorded: Recorded, epoch: UUID, form: Form = "runfold") -> bytes:
-    """An event of a history of the ledger."""
-    data = event_json(recorded) if form == "runfold" else cloudevent(recorded, epoch)
-    if not data.isascii() and (b"\xe2" in data or b"\xc2" in data):  # what they begin with: one byte is found fifty times as fast
-        for sign, escaped in _BREAKS:
-            data = data.replace(sign, escaped)
-    return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name_of(epoch).encode(), recorded.type.encode(), data)
+def framing(epoch: UUID, form: Form) -> Framing:
+    """Return what writes events of a history of the ledger."""
+    name = name_of(epoch).encode()
+
+    def framed(recorded: Recorded) -> bytes:
+        data = event_json(recorded) if form == "runfold" else cloudevent(recorded, epoch)
+        if not data.isascii() and (b"\xe2" in data or b"\xc2" in data):  # what they begin with: a byte is found 50 times as fast
+            for sign, escaped in _BREAKS:
+                data = data.replace(sign, escaped)
+        return b"id: %d@%b\nevent: %b\ndata: %b\n\n" % (recorded.position, name, recorded.type.encode(), data)
+
+    return framed
 
 
 def unnamed(framed: bytes) -> bytes:
