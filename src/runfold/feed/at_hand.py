@@ -96,6 +96,7 @@ class AtHand:
 
     def _recorded(self, position: int) -> Recorded | None:
         if (entry := self._feed.newest(position)) is not None:
+            self._block = None
             return entry.recorded
         block = self._block_at(position)
         return None if block is None else block.recorded(position)
