@@ -22,14 +22,14 @@ def receipt_of(append: Append) -> Receipt:
     """Return the receipt of an append that is durable, and note in the cached streams how far they are stored."""
     rows, recorded_at, first_position = append.rows, append.recorded_at, append.first_position
     assert recorded_at is not None, "it is durable"  # noqa: S101
-    last = rows[-1]
-    position = first_position + len(rows) - 1
-    versions = {last.stream: last.version} if len(rows) == 1 else {row.stream: row.version for row in rows}
+    appended, last = len(rows), rows[-1]
+    position, stream, last_version = first_position + appended - 1, last.stream, last.version
+    versions = {stream: last_version} if appended == 1 else {row.stream: row.version for row in rows}
     for cached in append.cached:
         if isinstance(cached, CachedStream) and (version := versions.get(cached.state.id)) is not None:
             cached.position, cached.stored = position, version
     told_by = partial(told_of_rows, rows, append.salts, first_position, recorded_at)
-    return Receipt(last.stream, position, last.version, recorded_at, len(rows), tuple(append.events), told_by)
+    return Receipt(stream, position, last_version, recorded_at, appended, tuple(append.events), told_by)
 
 
 def may_retry(attempt: Attempt, error: LedgerError) -> bool:

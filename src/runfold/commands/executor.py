@@ -309,10 +309,13 @@ class CommandExecutor:
     # Settling: the appender's thread calls this for every batch
 
     def _settle(self, batch: list[Append]) -> None:
-        failed = [append for append in batch if append.error is not None]
-        outcomes: list[tuple[Submitted[Any], Receipt | BaseException]] = [
-            (attempt_of(append).submitted, receipt_of(append)) for append in batch if append.error is None
-        ]
+        failed: list[Append] = []
+        outcomes: list[tuple[Submitted[Any], Receipt | BaseException]] = []
+        for append in batch:
+            if append.error is None:
+                outcomes.append((attempt_of(append).submitted, receipt_of(append)))
+            else:
+                failed.append(append)
         stored = bool(outcomes)
         if failed:
             with self._turn:  # all at once, so that no later command can be decided between

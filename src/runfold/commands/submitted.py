@@ -53,7 +53,8 @@ class Receipt:
         fields["stream"], fields["position"], fields["version"] = stream, position, version
         fields["recorded_at"], fields["appended"] = recorded_at, appended
         fields["events"], fields["told_by"] = events, told_by
-        fields["under_former_rule"], fields["is_repeated"] = under_former_rule, is_repeated
+        if under_former_rule or is_repeated:  # else the class says so
+            fields["under_former_rule"], fields["is_repeated"] = under_former_rule, is_repeated
 
     @property
     def told(self) -> "tuple[ToldEvent, ...]":
@@ -158,10 +159,14 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
                 submitted._error = outcome
             if submitted._event is not None:
                 events.append(submitted._event)
-            if (waiter := submitted._waiter) is not None:
-                for future in (waiter, *submitted._more_waiters) if submitted._more_waiters else (waiter,):
-                    loop = future.get_loop()
-                    (here if loop is running else elsewhere[loop]).append(future)
+            if (waiter := submitted._waiter) is None:
+                continue
+            if waiter.get_loop() is running:
+                here.append(waiter)
+            else:
+                elsewhere[waiter.get_loop()].append(waiter)
+            for another in submitted._more_waiters or ():
+                (here if another.get_loop() is running else elsewhere[another.get_loop()]).append(another)
     for event in events:
         event.set()
     _wake(here)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from runfold.domain.values import Json, Label, Text, Value
 
@@ -51,4 +51,5 @@ class DataPart(Value):
     name: Label | None = None
 
 
-Part = Annotated[TextPart | ReasoningPart | FilePart | SourcePart | DataPart, Field(discriminator="type")]
+Part = Annotated[TextPart | ReasoningPart | FilePart | SourcePart | DataPart, Field(discriminator="type"), SerializeAsAny()]
+"""One of them. What class a part has says how it is written: to look for it by its `type` takes as long as to write it."""
