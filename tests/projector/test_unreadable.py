@@ -7,12 +7,14 @@ from uuid import uuid4
 import pytest
 
 from runfold import Ledger
+from runfold.commands import session
 from runfold.domain import event as domain_event
 from runfold.domain.message import MessageAdded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import AnyProjection
 from runfold.projector import checkpoints
 from runfold.projector.folding import shard
+from runfold.store import codec
 from runfold.store.codec import Row as LogRow
 from tests.databases import TestDatabase
 from tests.projector.conftest import Fill, Work
@@ -83,6 +85,9 @@ def as_newer(monkeypatch: pytest.MonkeyPatch, event: type[domain_event.Event], v
     """Let the program know a newer schema of an event, as one that was just started."""
     monkeypatch.setattr(event, "schema_version", version)
     monkeypatch.setattr(domain_event.event_types, "_validators", {})
+    looked_up_anew = codec.form_of.__wrapped__
+    for module in (codec, session):
+        monkeypatch.setattr(module, "form_of", looked_up_anew)
 
 
 @pytest.mark.fault("F13", "J3")
