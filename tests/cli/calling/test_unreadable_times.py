@@ -22,6 +22,7 @@ def commands(cast: Cast, folder: Path) -> dict[str, list[str]]:
         **{name: words(cast) for name, words in READS.items()},
         "events of the thread": ["events", "--thread", thread],
         "events of the run, the last first": ["events", "--run", run, "--order", "desc"],
+        "events that are followed": ["events", "--follow"],
         "thread as of then": ["thread", thread, "--at", "44"],
         "usage as of then": ["usage", "--by", "agent", "--at", "44"],
         "diff": ["diff", run, cast.id("run", "exchange")],
@@ -58,4 +59,13 @@ def test_whatever_reads_an_event_with_a_time_that_is_none_names_the_event_and_wh
             assert place in answer.err or name == "export events", (name, answer.err)  # where a file's format says no
             assert "runfold check" in answer.err, name
             told.add(name)
-    assert told >= {"events", "events of the thread", "thread", "run", "diff", "evidence", "rebuild"}, told
+    assert told >= {
+        "events",
+        "events of the thread",
+        "events that are followed",
+        "thread",
+        "run",
+        "diff",
+        "evidence",
+        "rebuild",
+    }, told
