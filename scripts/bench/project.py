@@ -296,7 +296,7 @@ def main() -> None:
     """Measure, and print."""
     asked = arguments(
         __doc__ or "",
-        events=(1_000_000, "events in the log"),
+        events=(100_000, "events in the log"),
         library=(4000, "events that the library folds"),
         seconds=(20, "seconds of appending"),
         rate=(2000, "appends offered a second"),

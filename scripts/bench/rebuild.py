@@ -94,7 +94,7 @@ def small_and_large(own: Server, ledger: Ledger, events: int) -> tuple[float, fl
 
 def main() -> None:
     """Measure, and print."""
-    asked = arguments(__doc__ or "", events=(1_000_000, "events in the log"), library=(4000, "events that the library folds"))
+    asked = arguments(__doc__ or "", events=(100_000, "events in the log"), library=(4000, "events that the library folds"))
     wanted = {"rebuild_library": "≥ 100", "rebuild_decode": "≥ 0.5", "append_during_rebuild": "≥ 0.5", "as_of_growth": "≤ 1.5"}
     report = Report("rebuild", wanted=wanted)
     with server() as own, own.ledger("runfold_sdk") as ledger:
