@@ -38,13 +38,14 @@ def day_label(day: date) -> str:
 
 def place_labels(tenant_id: str, position: int) -> tuple[str, str]:
     """The parts of the log that a position is in."""
-    return _part_labels(tenant_id, position >> SMALL)
+    number = position >> SMALL
+    return _part_labels(tenant_id, number, number // _AT_ONCE)
 
 
 @lru_cache(maxsize=1024)
-def _part_labels(tenant_id: str, number: int) -> tuple[str, str]:
-    """The same for all that stand in one small part."""
-    return label("s", f"{number}@{tenant_id}"), label("l", f"{number // _AT_ONCE}@{tenant_id}")
+def _part_labels(tenant_id: str, small: int, large: int) -> tuple[str, str]:
+    """The labels of a small part and of the large one that it is in: the same for all that stand there."""
+    return label("s", f"{small}@{tenant_id}"), label("l", f"{large}@{tenant_id}")
 
 
 def parts_between(tenant_id: str, first: int, last: int) -> Iterable[str]:
