@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
@@ -117,6 +118,13 @@ class Ended(Projection[EndedRow]):
         return row.but()
 
 
+class Place(TypedDict):
+    """A fact that says of each of its parts that there may be none."""
+
+    at: int | None
+    said: str | None
+
+
 class EveryType(Row):
     """A row with a column of every type."""
 
@@ -146,6 +154,8 @@ class EveryType(Row):
     numbers_or_none: tuple[int, ...] | None = None
     facts: dict[str, Any] = Field(default_factory=dict)
     facts_or_none: dict[str, Any] | None = None
+    places: dict[str, Place] = Field(default_factory=dict)
+    places_or_none: dict[str, Place] | None = None
 
 
 class Everything(Projection[EveryType]):

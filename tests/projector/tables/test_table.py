@@ -50,6 +50,7 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "texts": st.lists(TEXT, max_size=3).map(tuple),
     "numbers": st.lists(INTS, max_size=3).map(tuple),
     "facts": FACTS,
+    "places": st.dictionaries(TEXT, st.fixed_dictionaries({"at": st.none() | INTS, "said": st.none() | TEXT}), max_size=2),
 }
 ROWS = st.fixed_dictionaries(
     {"text_key": TEXT, "number_key": INTS, "day_key": DAYS},
@@ -226,6 +227,7 @@ def test_every_type_has_a_column_that_is_null_only_where_the_field_may_be_none(t
         "texts": "text[]",
         "numbers": "bigint[]",
         "facts": "jsonb",
+        "places": "jsonb",
         "position": "bigint",
     }
     assert all(nullable == name.endswith("_or_none") for name, (_, nullable) in types.items())

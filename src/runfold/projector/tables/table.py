@@ -209,7 +209,7 @@ class Table(Generic[R]):
 
     def _as_json(self, rows: list[Any]) -> str:
         try:
-            return _stored(self._row).many.dump_json(rows, exclude_none=True).decode()
+            return _stored(self._row).many.dump_json(rows).decode()
         except PydanticSerializationError as error:
             raise InvalidRow(f"a row holds what JSON cannot: {error}") from None
 
