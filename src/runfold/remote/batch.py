@@ -123,7 +123,7 @@ class RemoteBatchExecutor:
         self.store()
 
     def _sending(self) -> Callable[[], Receipt]:
-        """Return what sends the commands, under one key however often. Raises NotFound, UsageError."""
+        """Return what sends the commands, once, under a key of its own."""
         run_id = self._run_id or ""
         body = json_text({"commands": [request.in_batch for request in self._requests]}).encode()
 
