@@ -101,6 +101,23 @@ def test_async_for_takes_events_and_batches_while_the_loop_does_other_things(sub
     assert asyncio.run(follow()) == ([3, 4, 5], [1, 2, 3, 4, 5])
 
 
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_one_that_is_forgotten_after_its_event_loop_has_ended_ends_in_silence(
+    subscribe: Subscribe, run: Run, is_at_hand: bool
+) -> None:
+    async def take_one(subscription: Subscription) -> int:
+        if is_at_hand:
+            subscription.ahead()
+            await asyncio.sleep(0.3)
+        return (await anext(subscription)).position
+
+    subscription = subscribe()
+    assert asyncio.run(take_one(subscription)) == 1
+    del subscription
+    gc.collect()
+    said(run, "one")
+
+
 def test_async_for_ends_with_its_error_and_is_cancelled_like_any_other_wait(ledger: Ledger, run: Run) -> None:
     async def follow() -> None:
         async with ledger.subscribe(after="now") as subscription:

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.security import Security
 from runfold.errors import KeyRefused, LedgerError
+from runfold.event_loops import tell_loop
 from runfold.store.codec import StreamKey
 
 LOOK_SECONDS = 0.5
@@ -44,8 +45,7 @@ class KeyWatch:
     def revoked(self, key: StreamKey) -> None:
         """This process revoked a key. May be called in any thread."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and what was open with it
-                self._loop.call_soon_threadsafe(self._end, key, "revoked")
+            tell_loop(self._loop, self._end, key, "revoked")
 
     def close(self) -> None:
         """The server stops."""

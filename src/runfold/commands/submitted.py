@@ -1,7 +1,6 @@
 """The answer of a command that is still on its way: for threads by `result`, for async callers by `await`."""
 
 import asyncio
-import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runfold.domain.event import Event
 from runfold.errors import UsageError
-from runfold.store.appending.loop_sender import running_loop
+from runfold.event_loops import running_loop, tell_loop
 
 if TYPE_CHECKING:
     from runfold.proofs.receipt import ToldEvent
@@ -171,8 +170,7 @@ def settle(outcomes: Iterable[tuple[Submitted[Any], Receipt | BaseException]]) -
         event.set()
     _wake(here)
     for loop, futures in elsewhere.items():
-        with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
-            loop.call_soon_threadsafe(_wake, futures)
+        tell_loop(loop, _wake, futures)
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from runfold.errors import LedgerError
+from runfold.event_loops import tell_loop
 from runfold.feed.looked import Looked, Source
 
 MOST_EVENTS, MOST_LOOKS = 1000, 1000
@@ -35,15 +36,15 @@ class Ahead:
     async def take_soon(self, seconds: float | None = None) -> Found | None:
         """Return the same to a coroutine, whose thread goes on meanwhile."""
         loop, is_there = asyncio.get_running_loop(), asyncio.Event()
-        self._told = lambda: loop.call_soon_threadsafe(is_there.set)
-        if not (self._found or self._is_stopped):
-            try:
+        self._told = lambda: tell_loop(loop, is_there.set)
+        try:
+            if not (self._found or self._is_stopped):
                 async with asyncio.timeout(seconds):
                     await is_there.wait()
-            except TimeoutError:
-                return None
-            finally:
-                self._told = lambda: None
+        except TimeoutError:
+            return None
+        finally:
+            self._told = lambda: None
         return self._taken()
 
     def stop(self) -> None:

@@ -1,14 +1,13 @@
 """What this process has just stored, at hand for those who follow it here before the log's tail has read it."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from runfold.domain.event import Recorded
+from runfold.event_loops import running_loop, tell_loop
 from runfold.store.appending.appends import Append
-from runfold.store.appending.loop_sender import running_loop
 from runfold.store.codec import as_recorded
 
 MOST_EVENTS, MOST_BYTES = 5000, 16 * 1024 * 1024
@@ -95,8 +94,7 @@ class Fresh:
         if running_loop() is self._loop:  # mostly: there is nothing to wait for
             self._take()
             return
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and who followed with it
-            self._loop.call_soon_threadsafe(self._take)
+        tell_loop(self._loop, self._take)
 
     def _take(self) -> None:
         threads: set[str] = set()

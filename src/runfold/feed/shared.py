@@ -5,7 +5,6 @@ an event concerns are woken. So thousands who wait cost nothing, and a hundred w
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 
 from runfold.domain.event import Recorded
 from runfold.errors import Damage
+from runfold.event_loops import tell_loop
 from runfold.feed.block import Block
 from runfold.feed.frames import Form, Frames, Framing
 from runfold.feed.fresh import Fresh
@@ -207,8 +207,7 @@ class Feed:
     def _told(self) -> None:
         if not self._is_asked:
             self._is_asked = True
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and its streams with it
-                self._loop.call_soon_threadsafe(self._take)
+            tell_loop(self._loop, self._take)
 
     def _take(self) -> None:
         """Take what the tail has read, a page at a time so that others come in between."""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from runfold.api.route import Scope
 from runfold.domain.values import whole_number
 from runfold.errors import UsageError
+from runfold.event_loops import tell_loop
 from runfold.feed.event_json import event_json
 from runfold.feed.tail import Tail
 from runfold.http import bodies
@@ -233,7 +234,7 @@ def _recording(tail: Tail, head: Head) -> Iterator[asyncio.Event]:
     changed, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def told() -> None:
-        loop.call_soon_threadsafe(changed.set)
+        tell_loop(loop, changed.set)
 
     if tail.watch(told, head) > head.position:
         changed.set()

@@ -15,10 +15,11 @@ from weakref import WeakSet
 import psycopg
 
 from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
+from runfold.event_loops import running_loop
 from runfold.store.appending.append_call import Conflicts
 from runfold.store.appending.appends import Append, Ready, fail_all, ready, still_valid
 from runfold.store.appending.exchange import Exchange, OnItsWay
-from runfold.store.appending.loop_sender import LoopSender, running_loop
+from runfold.store.appending.loop_sender import LoopSender
 from runfold.store.appending.tally import MOST_EVENTS, Tally
 from runfold.store.appending.writer import Writer
 from runfold.uncollected import seldom_collected

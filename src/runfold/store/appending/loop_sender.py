@@ -190,11 +190,3 @@ class LoopSender:
             self.loop.remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, if one does."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
