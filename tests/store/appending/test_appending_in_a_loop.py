@@ -14,6 +14,7 @@ from runfold.store.appending import appender as appending
 from runfold.store.appending import exchange
 from runfold.store.appending.append_call import AppendCall
 from runfold.store.appending.appends import Append
+from runfold.store.appending.loop_sender import LoopSender
 from runfold.store.appending.writer import Batch, Writer
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
@@ -270,6 +271,52 @@ def test_who_makes_all_others_wait_has_their_turn_between_batches_of_a_loop(
 
     asyncio.run(main())
     assert ("run_alone", 1) in stored(recorder)
+
+
+def test_a_loop_goes_on_with_what_comes_a_moment_later(connected: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[LoopSender] = []
+    begin = LoopSender.begin
+    monkeypatch.setattr(appending, "_LOOK_SECONDS", 5.0)  # so long it stays though nothing comes
+    monkeypatch.setattr(LoopSender, "begin", lambda sender: began.append(sender) or begin(sender))
+
+    async def main() -> None:
+        for version in range(1, 30):
+            await answered(connected, connected.put(("run_a", version)))
+
+    asyncio.run(main())
+    assert len(began) == 1
+
+
+@pytest.mark.parametrize("who", ["alone", "another batch", "in a thread", "another loop", "who closes"])
+@pytest.mark.parametrize("is_held_up", [False, True])
+def test_nobody_waits_for_a_loop_that_has_nothing_on_its_way(
+    connected: Commands, recorder: Recorder, row: MakeRow, never_looked_after: None, who: str, is_held_up: bool
+) -> None:
+    others: dict[str, Callable[[], object]] = {
+        "alone": lambda: recorder.writer.append_alone(lambda: Batch([row("run_b", 1)])),
+        "another batch": lambda: recorder.writer.append([row("run_b", 1)]),
+        "in a thread": lambda: connected.wait(connected.put(("run_b", 1))),
+        "another loop": lambda: asyncio.run(_put_and_wait(connected, "run_b")),
+        "who closes": connected.appender.close,
+    }
+
+    async def main() -> None:
+        await answered(connected, connected.put(("run_a", 1)))
+        assert connected.appender._sender is not None
+        working = threading.Thread(target=others[who])
+        working.start()
+        if is_held_up:
+            working.join(60)
+        async with asyncio.timeout(60):
+            while working.is_alive():
+                await asyncio.sleep(0.001)
+
+    asyncio.run(main())
+    assert stored(recorder)[1:] == [("run_a", 1), *([] if who == "who closes" else [("run_b", 1)])]
+
+
+async def _put_and_wait(commands: Commands, stream: str) -> None:
+    await answered(commands, commands.put((stream, 1)))
 
 
 def test_more_than_the_connection_takes_at_once_is_sent_by_who_may_wait(connected: Commands, recorder: Recorder) -> None:

@@ -44,6 +44,7 @@ class Appender:
     def __init__(self, writer: Writer, settle: Callable[[list[Append]], None], queue_size: int) -> None:
         self.tally = Tally()
         self._writer = writer
+        writer.make_way = self._make_way
         self._settle = settle
         self._queue_size = queue_size
         self._queue: deque[Append] = deque()
@@ -95,6 +96,8 @@ class Appender:
 
     def wake(self) -> None:
         """Have appended what is queued. The thread says that it is idle before it looks a last time, so none is missed."""
+        if (sender := self._sender) is not None and not sender.is_here:
+            self._end_idle_sender()
         if (sender := self._sender) is not None:
             try:
                 sender.wake()
@@ -114,6 +117,7 @@ class Appender:
 
     def help(self) -> None:
         """Append one batch in this thread, unless another is at it."""
+        self._end_idle_sender()
         if self._turn.acquire(blocking=False):
             try:
                 self._serve()
@@ -268,9 +272,14 @@ class Appender:
         call = self._writer.begin_sending()
         return None if call is None else LoopSender(self, Exchange(call, self._writer.told), loop)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether others wait for the connection."""
+        return self._writer.is_wanted
+
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now; not where others wait for the connection."""
-        return len(self._queue) >= exchange.enough and not self._writer.is_wanted
+        return len(self._queue) >= exchange.enough and not self.is_wanted
 
     def release(self) -> None:
         """Go on without the sender, which has nothing on its way."""
@@ -291,11 +300,21 @@ class Appender:
         if is_urgent or self._closing or sender.is_over or (seen == self._seen and sender.is_late()):
             self._take_over(sender)
 
-    def _take_over(self, sender: LoopSender) -> None:
+    def _end_idle_sender(self) -> None:
+        """Spare who appends in a thread the way through an event loop that has nothing on its way."""
+        if (sender := self._sender) is not None and sender.is_idle:
+            self._take_over(sender, only_idle=True)
+
+    def _make_way(self) -> None:
+        self._end_idle_sender()
+        if self._queue:
+            self.wake()
+
+    def _take_over(self, sender: LoopSender, *, only_idle: bool = False) -> None:
         with sender.hands:
-            if self._sender is not sender:
-                return  # it has ended
-            sender.is_over = True
+            if self._sender is not sender or sender.is_taken_over or (only_idle and not sender.is_idle):
+                return  # it has ended, another takes over, or there is something on its way by now
+            sender.is_over = sender.is_taken_over = True
         sender.let_go()
         self._note(sender)
         exchange = sender.exchange

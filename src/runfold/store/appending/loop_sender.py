@@ -9,6 +9,7 @@ import asyncio
 import select
 import socket
 import threading
+import weakref
 from contextvars import Context
 from os import dup
 from typing import Protocol
@@ -29,6 +30,10 @@ class Source(Protocol):
     def waiting(self) -> int:
         """Return how many commands are queued."""
 
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether somebody waits until all is answered."""
+
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now."""
 
@@ -46,13 +51,14 @@ class Source(Protocol):
 
 
 class LoopSender:
-    """Sends what is queued until nothing is, and all is answered. `hands` is held by whoever is at it."""
+    """Sends what is queued, and stays for what comes next until somebody takes over. `hands` is held by whoever is at it."""
 
     def __init__(self, source: Source, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         self.exchange = exchange
         self.hands = threading.Lock()
         self.is_over = False
-        """Whether it is done, or the thread's work now."""
+        """Whether it is done, or another's work now."""
+        self.is_taken_over = False
         self.steps = 0
         """Grows with each step: so one sees whether the loop gets to it."""
         self.is_unfit = False
@@ -68,8 +74,13 @@ class LoopSender:
         """Return whether this thread is the loop's."""
         return self._thread == threading.get_ident()
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether it has begun, and has nothing on its way."""
+        return self._thread != 0 and not self.exchange.sent
+
     def is_late(self) -> bool:
-        """Return whether there is something to do, and the loop is not at it."""
+        """Return whether the loop is not at what there is to do, or there is nothing."""
         if not self.hands.acquire(blocking=False):
             return False
         try:
@@ -89,6 +100,7 @@ class LoopSender:
         try:
             # A number of our own: another file may get the connection's before a loop that was held up has let go of it.
             self._socket = socket.socket(fileno=dup(self.exchange.call.socket))
+            weakref.finalize(self, self._socket.close)  # a loop may end before it lets go
             self.loop.add_reader(self._socket.fileno(), self._hear)
         except psycopg.Error:
             self.exchange.is_lost = True
@@ -166,10 +178,11 @@ class LoopSender:
             finally:
                 source.finish(batch)
         self._send()
-        if not exchange.sent:
-            self.is_over = True
-            self._deaf()
-            source.release()
+        if self.is_idle:
+            if source.is_wanted:
+                self.is_over = True
+                self._deaf()
+                source.release()
         elif not exchange.call.flush():
             self._give_up()  # there is something to wait for
         return None

@@ -1,14 +1,17 @@
 """A lock that goes to who waits for it: whoever has just given it back cannot take it again before them."""
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
 class Turns:
     """To be entered by one thread at a time, and not by one that is inside."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_way: Callable[[], object] = lambda: None) -> None:
+        """`make_way` is called by who must wait, once they are seen to: it may let them in."""
         self._door, self._turn = threading.Lock(), threading.Lock()
+        self._make_way = make_way
 
     @property
     def are_wanted(self) -> bool:
@@ -25,7 +28,9 @@ class Turns:
 
     def __enter__(self) -> None:
         with self._door:
-            self._turn.acquire()
+            if not self._turn.acquire(blocking=False):
+                self._make_way()
+                self._turn.acquire()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.leave()

@@ -44,11 +44,13 @@ class Writer:
         self._datastore = datastore
         self._connection: Connection | None = None
         self._call: AppendCall | None = None
-        self._turns = Turns()
+        self._turns = Turns(lambda: self.make_way())
         self.when_connected: Callable[[Connection], object] | None = None
         """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
+        self.make_way: Callable[[], object] = lambda: None
+        """Called by who waits while another has begun to send: where nothing is on its way, that is to end at once."""
 
     def append(
         self,
