@@ -44,7 +44,7 @@ class Appender:
     def __init__(self, writer: Writer, settle: Callable[[list[Append]], None], queue_size: int) -> None:
         self.tally = Tally()
         self._writer = writer
-        writer.make_way = self._make_way
+        writer.turns.make_way = self._make_way
         self._settle = settle
         self._queue_size = queue_size
         self._queue: deque[Append] = deque()
@@ -275,7 +275,7 @@ class Appender:
     @property
     def is_wanted(self) -> bool:
         """Return whether others wait for the connection."""
-        return self._writer.is_wanted
+        return self._writer.turns.are_wanted
 
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now; not where others wait for the connection."""

@@ -8,10 +8,10 @@ from types import TracebackType
 class Turns:
     """To be entered by one thread at a time, and not by one that is inside."""
 
-    def __init__(self, make_way: Callable[[], object] = lambda: None) -> None:
-        """`make_way` is called by who must wait, once they are seen to: it may let them in."""
+    def __init__(self) -> None:
         self._door, self._turn = threading.Lock(), threading.Lock()
-        self._make_way = make_way
+        self.make_way: Callable[[], object] = lambda: None
+        """Called by who would have to wait: where the turn is not in use, it is to be given back at once."""
 
     @property
     def are_wanted(self) -> bool:
@@ -29,7 +29,7 @@ class Turns:
     def __enter__(self) -> None:
         with self._door:
             if not self._turn.acquire(blocking=False):
-                self._make_way()
+                self.make_way()
                 self._turn.acquire()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -44,13 +44,12 @@ class Writer:
         self._datastore = datastore
         self._connection: Connection | None = None
         self._call: AppendCall | None = None
-        self._turns = Turns(lambda: self.make_way())
+        self.turns = Turns()
+        """Who may use the connection."""
         self.when_connected: Callable[[Connection], object] | None = None
         """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
-        self.make_way: Callable[[], object] = lambda: None
-        """Called by who waits while another has begun to send: where nothing is on its way, that is to end at once."""
 
     def append(
         self,
@@ -68,7 +67,7 @@ class Writer:
         When the connection breaks, the reply may be lost and the events not: they are looked up by id, and sent again
         only if they are not there. Raises LedgerUnavailable.
         """
-        with self._turns:
+        with self.turns:
             deadline = time.monotonic() + self._datastore.connect_timeout
             salts = new_salts(len(rows)) if salts is None else salts
             sent = is_sent
@@ -99,7 +98,7 @@ class Writer:
         """
         batch: Batch | None = None
         answer: Placed | Conflicts | None = None
-        with self._turns:
+        with self.turns:
             try:
                 connection = self._connected()
                 with connection.transaction():
@@ -123,22 +122,17 @@ class Writer:
 
         None where there is no connection yet, or somebody else is at it.
         """
-        if self._call is None or not self._turns.try_enter():
+        if self._call is None or not self.turns.try_enter():
             return None
         if self._call is None:  # it was lost meanwhile
-            self._turns.leave()
+            self.turns.leave()
         return self._call
 
     def end_sending(self, *, is_lost: bool = False) -> None:
         """Let others append. Where an answer is outstanding, the connection is of no more use."""
         if is_lost:
             self._drop()
-        self._turns.leave()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Return whether somebody waits until whoever sends has all answers."""
-        return self._turns.are_wanted
+        self.turns.leave()
 
     def _append(
         self, connection: Connection, rows: Sequence[Row], watched: Mapping[StreamKey, int], salts: bytes | None
@@ -182,7 +176,7 @@ class Writer:
 
     def refusal(self, error: psycopg.Error, rows: Sequence[Row]) -> Repeated:
         """Return the events that are stored already, where the server refused the rows for that. Raises LedgerUnavailable."""
-        with self._turns:
+        with self.turns:
             return self._refusal(error, rows)
 
     def _refusal(self, error: psycopg.Error, rows: Sequence[Row]) -> Repeated:
@@ -200,7 +194,7 @@ class Writer:
 
     def close(self) -> None:
         """Give the connection back."""
-        with self._turns:
+        with self.turns:
             self._drop()
 
     def _connected(self) -> Connection:
