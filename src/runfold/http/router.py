@@ -1,6 +1,6 @@
 """Finding the route of a request in one walk along its path, however many routes there are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,17 +27,17 @@ class _Node:
         self.named = self.named or _Node()
         return self.named
 
-    def found(self, parts: Sequence[str], method: str, at: int = 1) -> Iterator[tuple[int, NamedRoute]]:
-        """Yield the routes whose path matches the parts from there on."""
+    def found(self, parts: Sequence[str], method: str, at: int = 1) -> tuple[int, NamedRoute] | None:
+        """Return the first of the routes whose path matches the parts from there on."""
         if at == len(parts):
-            if (end := self.ends.get(method)) is not None:
-                yield end
-            return
+            return self.ends.get(method)
         part = parts[at]
-        if (following := self.literal.get(part)) is not None:
-            yield from following.found(parts, method, at + 1)
-        if self.named is not None and part:
-            yield from self.named.found(parts, method, at + 1)
+        following = self.literal.get(part)
+        as_literal = None if following is None else following.found(parts, method, at + 1)
+        as_named = None if self.named is None or not part else self.named.found(parts, method, at + 1)
+        if as_literal is None or as_named is None:
+            return as_literal or as_named
+        return as_literal if as_literal[0] < as_named[0] else as_named
 
 
 class IndexedRouter(Router):
@@ -63,7 +63,7 @@ class IndexedRouter(Router):
     def find(self, method: str, path: str) -> tuple[NamedRoute, Mapping[str, str]] | None:
         """Return the first of our routes that takes a method and a path, and the values in that path."""
         parts = path.split("/")
-        found = min(self._root.found(parts, method), default=None, key=lambda end: end[0])
+        found = self._root.found(parts, method)
         if found is None:
             return None
         return found[1], {name: parts[place] for place, name in found[1].places}

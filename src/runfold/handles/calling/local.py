@@ -1,7 +1,6 @@
 """The executors of handles where the database is: that of one caller, and that of a batch."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -85,7 +84,7 @@ class CallerExecutor:
         def answer(receipt: Receipt) -> T:
             return self._ids.as_recorded(plan.answer(receipt), receipt)
 
-        return replace(plan, caller=self.caller, answer=answer)
+        return Plan(plan.stream, plan.decide, answer, plan.envelope, self.caller, plan.expects)
 
 
 class BatchExecutor:
