@@ -114,7 +114,7 @@ def _with_faketime(stage: Stage, library: Path) -> None:
 def _with_a_head_in_the_future(stage: Stage) -> None:
     """Without faketime: the head says that the last event was recorded in an hour, which is how a clock that went back looks."""
     stage.use(OwnServer.start())
-    stage.start_endless_writers(2)
+    stage.start_writers(2)
     stage.start_reader()
     jumps = 0
     while not stage.enough(jumps, 5):

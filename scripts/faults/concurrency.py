@@ -70,14 +70,15 @@ def tail(stage: Stage) -> None:
     stage.start_writers(4 if stage.short else 8)
     stage.start_reader()
     stage.start_reader(slow=0.00002)
-    for name in ("rival1", "rival2"):
+    rivals, holders = ["rival1", "rival2"], ["hold0"] if stage.short else ["hold0", "hold1", "hold2"]
+    for name in rivals:
         stage.crew.start(quarrel, stage.work(name, max(40, stage.events // 400)))
-    if stage.short:
-        stage.crew.start(disturb, stage.work("hold1", 40))
-    else:
-        for index in range(3):
-            stage.crew.start(disturb, stage.work(f"hold{index}", stage.events // 600))
+    for name in holders:
+        stage.crew.start(disturb, stage.work(name, 40 if stage.short else max(40, stage.events // 600)))
+    if not stage.short:
         stage.crew.start(keep_snapshot, stage.work("snapshot", 5))
+    while not stage.enough(stage.ended(*rivals, *holders), len(rivals + holders)):
+        stage.pause(0.1, 0.2)
     stage.finish()
     stage.expect("VersionConflict" in stage.figures.errors, "there was no conflict at all")
     stage.figures.measured["events/s"] = round(stage.figures.stored / stage.figures.seconds)
@@ -151,8 +152,11 @@ def rolled_back(stage: Stage) -> None:
     log has no hole, and a reader is given every event."""
     stage.start_writers(3)
     stage.start_reader()
-    for index in range(4):
-        stage.crew.start(disturb, stage.work(f"hold{index}", 30 if stage.short else 150))
+    holders = [f"hold{index}" for index in range(4)]
+    for name in holders:
+        stage.crew.start(disturb, stage.work(name, 30 if stage.short else 150))
+    while not stage.enough(stage.ended(*holders), len(holders)):
+        stage.pause(0.1, 0.2)
     stage.finish()
 
 
@@ -164,8 +168,8 @@ def stalled_holder(stage: Stage) -> None:
     stage.start_reader()
     stage.pause(0.5, 1.0)
     stage.crew.start(hold, stage.work("holder", 1))
-    while "holder" in stage.crew.alive() and len(stage.crew.alive()) > 1:
-        time.sleep(0.1)
+    while not stage.enough(stage.ended("holder"), 1):
+        stage.pause(0.1, 0.2)
     stage.finish()
     held = float((stage.folder / "held").read_text())
     taken = [(seconds, mode) for work in stage.crew.works() for _, seconds, mode, _ in times(work)]
@@ -184,7 +188,7 @@ def frozen_holder(stage: Stage) -> None:
     and again. The server ends its session after 3 s: the others go on, and none of them is refused. Thawed, the process is
     told that it may try again, and that nothing of its was stored."""
     times_frozen = 1 if stage.short else 5
-    stage.start_endless_writers(3, modes=("single",), pause=0.02)
+    stage.start_writers(3, modes=("single",), pause=0.02)
     stage.start_reader()
     stage.pause(0.5, 1.0)
     stage.crew.start(freeze, stage.work("frozen", times_frozen))

@@ -13,7 +13,7 @@ from faults.stage import Stage
 def clients_killed(stage: Stage) -> None:
     """SIGKILL writers and a reader at random moments, and start them again. A writer repeats what was in flight under
     the same ids: what was acknowledged is stored, nothing twice, and the reader resumes without a gap."""
-    stage.start_endless_writers(4 if stage.short else 6)
+    stage.start_writers(4 if stage.short else 6)
     stage.start_reader()
     stage.start_reader()
     wanted = 4 if stage.short else 40
@@ -30,7 +30,7 @@ def backends_killed(stage: Stage) -> None:
     """SIGKILL one process of the server, mostly a backend that appends, so that PostgreSQL throws everybody out and
     recovers. Writers and readers go on by themselves; an append whose reply was lost is found by its ids."""
     own = stage.own
-    stage.start_endless_writers(4)
+    stage.start_writers(4)
     stage.start_reader()
     kills, longest = 0, 0.0
     while not stage.enough(kills, 2 if stage.short else 15):
@@ -70,7 +70,7 @@ def server_killed(stage: Stage) -> None:
     own, events = stage.own, stage.events // 2
     for supervised in (False, True):
         where = {"url": stage.server.url} if supervised else {"home": str(own.home)}
-        stage.start_endless_writers(3, **where)
+        stage.start_writers(3, **where)
         stage.start_reader(**where)
         kills, longest = 0, 0.0
         while not stage.enough(kills, 1 if stage.short else 6, events):

@@ -83,7 +83,7 @@ def streams_over_dying_servers(stage: Stage) -> None:
     stopped and killed again and again while writers write. Each is given exactly the log, or its part of it, in order."""
     service = Service(stage)
     stage.reader_seconds = 240 if stage.short else 900
-    writers = stage.start_endless_writers(2, modes=("window", "batch"), pause=_pause(stage))
+    writers = stage.start_writers(2, modes=("window", "batch"), pause=_pause(stage))
     thread = f"/threads/thread_{stage.tag}_{writers[0].name}/events"
     paths = ("/events", "/events?types=message.*&types=run.created", thread)
     streams = SHORT_STREAMS if stage.short else STREAMS

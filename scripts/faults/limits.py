@@ -28,7 +28,7 @@ def exhausted(stage: Stage) -> None:
     stage.own  # noqa: B018  it raises where the server is not ours
     stage.use(OwnServer.start())
     stage.own.configure(max_connections="28")
-    stage.start_endless_writers(1, modes=("single", "batch"), pause=0.01)
+    stage.start_writers(1, modes=("single", "batch"), pause=0.01)
     stage.expect(stage.server.wait_for_progress(10) is not None, "the first writer did not start")
     with contextlib.ExitStack() as taken:
         with contextlib.suppress(psycopg.OperationalError):
@@ -37,7 +37,7 @@ def exhausted(stage: Stage) -> None:
         head = _head(stage)
         waited = _refusal(stage, lambda: Ledger.open(stage.server.url, connect_timeout=TIMEOUT).close())
         stage.figures.measured["no connection: refused after s"] = waited
-        stage.start_endless_writers(1, modes=("single",), connect_timeout=TIMEOUT)
+        stage.start_writers(1, modes=("single",), connect_timeout=TIMEOUT)
         stage.expect(_head(stage) > head, "who was connected did not go on")
         time.sleep(3)
     _empty_pool(stage)
@@ -86,7 +86,7 @@ def given_up(stage: Stage) -> None:
     the wrong order, so that PostgreSQL ends an append to break the deadlock. Callers are told that they may repeat, and
     repeat under the same ids: nothing is lost and nothing twice."""
     hasty = make_conninfo(stage.server.url, options="-c statement_timeout=20ms")
-    stage.start_endless_writers(3, modes=("window", "batch"), pause=0.02)
+    stage.start_writers(3, modes=("window", "batch"), pause=0.02)
     for index in range(2):
         stage.crew.start(write, stage.work(f"hasty{index}", 10**9, url=hasty, modes=("single",), pause=0.02))
     stage.crew.start(disturb, stage.work("hold", 30 if stage.short else 150))

@@ -33,7 +33,7 @@ def reply_lost(stage: Stage) -> None:
     )
     stage.crew.start(lose, proxy)
     url, wanted = url_through(stage.server.url, proxy), 10 if stage.short else 150
-    stage.start_endless_writers(3, url=url, connect_timeout=15.0)
+    stage.start_writers(3, url=url, connect_timeout=15.0)
     stage.start_reader()
     lost: Counter[str] = Counter()
     while not stage.enough(lost.total(), wanted):
@@ -48,7 +48,7 @@ def reply_lost(stage: Stage) -> None:
 def listeners_killed(stage: Stage) -> None:
     """Terminate the connections on which readers listen and writers notify, again and again. A hint is lost, never an
     event: readers poll, listen again, and are given everything once, in order."""
-    stage.start_endless_writers(3)
+    stage.start_writers(3)
     stage.start_reader()
     stage.start_reader()
     cut, wanted = 0, 4 if stage.short else 60

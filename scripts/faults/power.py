@@ -22,7 +22,7 @@ def power_cut(stage: Stage) -> None:
     survives. Then every process of the server is killed, the image mounted again and the server started on it. All that
     was acknowledged before is there, and clients and readers go on."""
     image = _server_on_image(stage)
-    stage.start_endless_writers(4)
+    stage.start_writers(4)
     stage.start_reader()
     cuts, promised = 0, []
     while not stage.enough(cuts, 2 if stage.short else 6):
@@ -106,7 +106,7 @@ def _lost_when_unsafe(stage: Stage) -> str:
         connection.execute("ALTER ROLE runfold_app SET synchronous_commit = off")
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
-    works = stage.start_endless_writers(3, unsafe=True)
+    works = stage.start_writers(3, unsafe=True)
     while stage.crew.alive() and not any(any(groups(work.journal)) for work in works):
         time.sleep(0.05)
     stage.pause(1.0, 2.0)

@@ -29,11 +29,10 @@ def rebuilds_killed(stage: Stage) -> None:
     and given again until one comes through. A reader's rows are always those of its position, which never goes back."""
     stage.own  # noqa: B018  # skips where it may not kill
     stage.use(OwnServer.start())
-    stage.start_writers(4, min(stage.events, 1_000 if stage.short else 60_000))
-    stage.crew.wait_for_writers(300)
+    stage.fill(4, min(stage.events, 1_000 if stage.short else 60_000))
     stage.next_act()
     start_worker(stage)
-    stage.start_endless_writers(3, modes=("single",), pause=0.2 if stage.short else 0.002)
+    stage.start_writers(3, modes=("single",), pause=0.2 if stage.short else 0.002)
     _wait_until_folded(stage)
     done = threading.Event()
     stage.cleanup(done.set)

@@ -25,7 +25,9 @@ from runfold.settings import environment
 ALLOWED: dict[str, Any] = {"webhook_allow": "127.0.0.0/8", "webhook_timeout": 1.0}
 MOST_REFUSALS = 5
 """After so many nothing is refused any more: nothing is to be abandoned."""
-WORKERS, MOST_KILLS = 3, 30
+WORKERS = 3
+KILLS, SHORT_KILLS = 15, 2
+"""How often a worker is killed."""
 _FREE = "ctid IN (SELECT ctid FROM runfold.deliveries WHERE {0} > clock_timestamp() FOR UPDATE SKIP LOCKED)"
 """Rows that no sender holds: it takes several at once, in an order of its own, and both could wait for each other."""
 _LATER = (
@@ -44,12 +46,14 @@ def receivers(stage: Stage) -> None:
     with Ledger.open(settings=settings) as ledger, _receiving(stage) as receiver:
         webhook = ledger.create_webhook(receiver.url, types=["run.*", "message.*"], webhook_id=f"webhook_{stage.tag}")
         try:
-            stage.start_writers(2, modes=("window",))
+            wanted_kills = SHORT_KILLS if stage.short else KILLS
+            stage.start_writers(2, modes=("single",), pause=stage.pace(2.0 * wanted_kills, 2))
             workers = [_worker(settings) for _ in range(WORKERS)]
-            kills = 0
-            while not _is_done(ledger, webhook.id, stage):
-                time.sleep(stage.rng.uniform(0.05, 0.4))
-                if kills < MOST_KILLS and stage.rng.random() < 0.1:
+            kills, is_enough = 0, False
+            while not (is_enough and _is_done(ledger, webhook.id, stage)):
+                stage.pause(0.05, 0.4)
+                is_enough = is_enough or stage.enough(kills, wanted_kills)
+                if kills < wanted_kills and stage.rng.random() < 0.1:
                     kills += 1
                     victim = stage.rng.randrange(WORKERS)
                     os.killpg(workers[victim].pid, signal.SIGKILL)

@@ -13,7 +13,10 @@ from runfold import Ledger, Settings
 from runfold.domain.security import AUDITED
 from runfold.settings import environment
 
-KILLS = 10
+KILLS, SHORT_KILLS = 10, 2
+"""How often the relay is killed, and the server."""
+KILL_SECONDS, WRITERS, BLOCK = 3.0, 2, 110
+"""About as long as it takes until what was killed is at work again; and how much a writer writes between two pauses."""
 STREAM = "FAULTS"
 
 
@@ -83,8 +86,8 @@ def difference(wanted: Sequence[str], found: Sequence[str]) -> str:
 
 @row("relay", "relay and nats-server, kill -9", share=0.09)
 def relay_and_server(stage: Stage) -> None:
-    """The relay to NATS and nats-server are killed ten times each while events are recorded and relayed. Every event stands in
-    the stream once, under its id, in the order of the ledger."""
+    """The relay to NATS and nats-server are killed ten times each, in short twice, while events are recorded and relayed. Every
+    event stands in the stream once, under its id, in the order of the ledger."""
     if program() is None:
         raise Skipped("nats-server is not installed (Debian: apt-get install nats-server)")
     settings = Settings(database_url=stage.server.url)
@@ -94,19 +97,21 @@ def relay_and_server(stage: Stage) -> None:
     relay = RelayProcess(settings, server, stage.folder, stage.after)
     relay.start()
     stage.cleanup(relay.kill)
-    stage.start_writers(2)
-    killer = Killer(server, relay, max(1, stage.events // (4 * KILLS)), KILLS, stage.rng)
-    with Ledger.open(settings=settings) as ledger:
-        wanted, count, looks = list[str](), -1, 0
-        while not wanted or (count < len(wanted) and looks < 3000):
-            count = killer.look()
-            if not stage.crew.alive():
-                wanted, looks = wanted or wanted_ids(ledger, stage.after), looks + 1
-            stage.pause(0.02, 0.1)
-        found = [each.id for each in server.messages(STREAM)]
-        stage.expect(not (wrong := difference(wanted, found)), wrong)
-        for name, left in killer.left.items():
-            stage.expect(not left, f"{name} was killed {KILLS - left} times only")
-        stage.figures.measured |= {f"{name} killed": KILLS - left for name, left in killer.left.items()}
-        stage.figures.measured |= {"relayed": len(found)}
+    kills = SHORT_KILLS if stage.short else KILLS
+    pause = stage.pace(2 * kills * KILL_SECONDS, WRITERS, BLOCK)
+    stage.start_writers(WRITERS, modes=("window", "loop", "batch"), pause=pause)
+    killer = Killer(server, relay, max(1, stage.events // (4 * kills)), kills, stage.rng)
+    while not stage.enough(2 * kills - sum(killer.left.values()), 2 * kills):
+        killer.look()
+        stage.pause(0.02, 0.1)
     stage.finish()
+    with Ledger.open(settings=settings) as ledger:
+        wanted = wanted_ids(ledger, stage.after)
+    count, looks = -1, 0
+    while count < len(wanted) and looks < 3000:
+        count, looks = killer.look(), looks + 1
+        stage.pause(0.02, 0.1)
+    found = [each.id for each in server.messages(STREAM)]
+    stage.expect(not (wrong := difference(wanted, found)), wrong)
+    stage.figures.measured |= {f"{name} killed": kills - left for name, left in killer.left.items()}
+    stage.figures.measured |= {"relayed": len(found)}

@@ -26,7 +26,7 @@ def sealers_killed(stage: Stage) -> None:
     """Two sealers, one of which is killed again and again, and processes of the server under them, beside writers. The log is
     sealed as one tree at the end, and each checkpoint that was published is of it."""
     own, settings = stage.own, _settings(stage)
-    stage.start_endless_writers(1 if stage.short else 3)
+    stage.start_writers(1 if stage.short else 3)
     sealers = [_sealer(stage, settings), _sealer(stage, settings)]
     kills, wanted = {"sealers": 0, "servers": 0}, 1 if stage.short else 12
     while not stage.enough(min(kills.values()), wanted):
@@ -53,7 +53,7 @@ def disk_full_of_seals(stage: Stage) -> None:
     """The server's volume fills up under writers and a sealer. Once there is room again, it goes on by itself."""
     disk, ballast = small_disk(stage)
     settings = _settings(stage)
-    stage.start_endless_writers(3, home=str(disk.folder), connect_timeout=2.0)
+    stage.start_writers(3, home=str(disk.folder), connect_timeout=2.0)
     _sealer(stage, settings)
     until = time.monotonic() + 120
     while not stage.crew.errors() and time.monotonic() < until:

@@ -98,7 +98,7 @@ class Soak:
         stage.next_act()
         stage.tag, stage.rng = f"{self.base}-{number}", Random(f"{stage.seed}:{number}:acts")
         self.peaks.append({})
-        writers = stage.start_endless_writers(WRITERS, pause=0.5)
+        writers = stage.start_writers(WRITERS, pause=0.5)
         for _ in range(READERS):
             stage.start_reader()
         thread = f"/threads/thread_{stage.tag}_{writers[0].name}/events"

@@ -25,6 +25,10 @@ _LOG = (
     " WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id"
 )
 _PAGE = 20_000
+PATIENCE = 240.0
+"""Seconds without a further fault, or where there are enough of them without a further event, after which a row gives up."""
+MOST_PAUSE = 1.0
+"""Writers look no less often whether they are to end."""
 
 
 class Skipped(Exception):
@@ -72,7 +76,8 @@ class Stage:
         self.round = 0
         """With which round it begins."""
         self.after = server.head()
-        self._began = time.monotonic()
+        self._began = self._progressed = time.monotonic()
+        self._progress: tuple[int, int] | None = None
 
     def _folder(self) -> Path:
         return Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="runfold-faults-row-")))
@@ -117,26 +122,50 @@ class Stage:
         told = {"name": name, "tag": self.tag, "seed": f"{self.seed}:{name}", "folder": str(self.folder)}
         return {**told, "commands": commands, **where, **more}
 
-    def start_writers(self, number: int, commands: int | None = None, **more: Any) -> list[Work]:
-        """Start writers that share the row's events among them."""
-        each = max(1, (self.events if commands is None else commands) // number)
+    def start_writers(self, number: int, **more: Any) -> list[Work]:
+        """Start writers that go on until the row has done to them what it wants to (`enough`), however long that takes."""
+        return self._started(number, 10**9, more)
+
+    def fill(self, number: int, events: int) -> None:
+        """Let writers record so many events together, and wait for them: what a row begins with."""
+        self._started(number, max(1, events // number), {})
+        self.expect(self.crew.wait_for_writers(300), "the first events were not recorded within 300 s")
+
+    def _started(self, number: int, commands: int, more: dict[str, Any]) -> list[Work]:
         first = len(self.crew.works())
-        works = [self.work(f"w{first + index}", each, **more) for index in range(number)]
+        works = [self.work(f"w{first + index}", commands, **more) for index in range(number)]
         for work in works:
             self.crew.start(write, work)
         return works
 
-    def start_endless_writers(self, number: int, **more: Any) -> list[Work]:
-        """Start writers that go on until the row has done what it wants to do to them."""
-        return self.start_writers(number, number * 10**9, **more)
+    def pace(self, seconds: float, writers: int, block: int = 1) -> float:
+        """Return the longest pause of writers, after each block of so many commands, with which the row's events take them about
+        so long: for faults that take their time."""
+        return min(MOST_PAUSE, 2 * seconds * writers * block / max(1, self.events))
+
+    def ended(self, *names: str) -> int:
+        """Return how many of some processes have ended."""
+        return len({*names} - {*self.crew.alive()})
 
     def enough(self, done: int, wanted: int, events: int | None = None) -> bool:
-        """Whether faults and events are as many as wanted. Then writers are told to end."""
+        """Whether faults and events are as many as wanted. Then writers are told to end.
+
+        So they are where nothing more comes for long: that is a failure, as is that no writer is left.
+        """
+        head = -1
         with contextlib.suppress(psycopg.Error):
-            if done >= wanted and self.server.head() - self.after >= (self.events if events is None else events):
-                self.crew.tell_to_stop()
-                return True
-        return not self.crew.alive()
+            head = self.server.head() - self.after
+        if done >= wanted and head >= (self.events if events is None else events):
+            self.crew.tell_to_stop()
+            return True
+        if (done, head if done >= wanted else 0) != self._progress:
+            self._progress, self._progressed = (done, head if done >= wanted else 0), time.monotonic()
+        gone, is_stuck = not self.crew.alive(), time.monotonic() - self._progressed > PATIENCE
+        if gone or is_stuck:
+            why = "no writer is left" if gone else f"nothing more came within {PATIENCE:.0f} s"
+            self.expect(False, f"{done} times of {wanted}, with {head} events: {why}")
+            self.crew.tell_to_stop()
+        return gone or is_stuck
 
     def start_reader(self, **more: Any) -> None:
         """Start a reader at the tail."""
@@ -179,6 +208,7 @@ class Stage:
         self.folder = self._folder()
         self.tag += "x"
         self.after = self.server.head()
+        self._progress = None
 
     def compare(
         self, server: Server, *, head: int | None = None, sizes: dict[Path, int] | None = None, readers: bool = False

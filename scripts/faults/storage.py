@@ -18,7 +18,7 @@ def disk_full(stage: Stage) -> None:
     """The server's volume fills up under writers. They get errors that may be retried, and the server may go down; once
     there is room again everything goes on, and what was acknowledged before is there."""
     disk, ballast = small_disk(stage)
-    stage.start_endless_writers(3, home=str(disk.folder), connect_timeout=2.0)
+    stage.start_writers(3, home=str(disk.folder), connect_timeout=2.0)
     stage.start_reader(home=str(disk.folder), connect_timeout=2.0)
     began = time.monotonic()
     while not stage.crew.errors() and time.monotonic() - began < 120:
@@ -66,7 +66,7 @@ def fsync_fails(stage: Stage) -> None:
     own = stage.own
     if shutil.which("strace") is None:
         raise Skipped("strace is not installed")
-    stage.start_endless_writers(3)
+    stage.start_writers(3)
     stage.start_reader()
     failed, wanted = 0, 1 if stage.short else 4
     while not stage.enough(failed, wanted):

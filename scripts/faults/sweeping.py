@@ -148,11 +148,12 @@ def ten_sweepers(stage: Stage) -> None:
     once, never before its time by the clock that was furthest ahead, and by nobody but the sweeper."""
     own = stage.own
     start_worker(stage)
-    stage.crew.start(act, stage.work("agents", 100 if stage.short else 1000))
+    stage.crew.start(act, stage.work("agents", 0))
     names = [f"sweeper{number}" for number in range(SWEEPERS)]
     for name in names:
         stage.crew.start(sweep_on, stage.work(name, 0))
-    while "agents" in stage.crew.alive():
+    kills, least = (4, 150) if stage.short else (40, 1500)
+    while not stage.enough(stage.crew.kills, kills, least):
         stage.pause(0.2, 1.0)
         stage.crew.kill_and_restart(stage.rng.choice(names))
     stage.crew.end()
@@ -171,10 +172,10 @@ def ten_sweepers(stage: Stage) -> None:
 
 
 def act(work: Work) -> None:
-    """The body of the process of the agents."""
+    """The body of the process of the agents, until it is told to end."""
     with open_ledger(work) as ledger:
         agents = Agents(ledger, work.seed, 40)
-        for _ in range(work.commands):
+        while not work.stop.exists():
             agents.act()
 
 

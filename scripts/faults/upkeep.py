@@ -24,9 +24,9 @@ def upkeep(stage: Stage) -> None:
     """A throttled VACUUM, CREATE INDEX CONCURRENTLY and pg_dump run beside writers. Nobody waits for them: the median and
     the 99th percentile of single appends are compared with those before."""
     stage.need_admin()
-    stage.start_endless_writers(2, modes=("window", "batch"), pause=0.05)
+    stage.start_writers(2, modes=("window", "batch"), pause=0.05)
     stage.start_reader()
-    (probe,) = stage.start_writers(1, 10**9, modes=("single",), pause=0.004)
+    (probe,) = stage.start_writers(1, modes=("single",), pause=0.004)
     seconds = 1.5 if stage.short else 8.0
     time.sleep(1.0)
     base = _during(stage, probe, "nothing", lambda _, seconds: time.sleep(seconds), seconds)

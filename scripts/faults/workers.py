@@ -100,7 +100,7 @@ class Counted:
 def _begin(stage: Stage) -> None:
     stage.own  # noqa: B018  # skips where it may not kill
     stage.use(OwnServer.start())
-    stage.start_endless_writers(2, modes=("single",), pause=0.02)
+    stage.start_writers(2, modes=("single",), pause=0.02)
 
 
 @row("A4", "workers killed at every point", share=0.03, short=True)
