@@ -399,6 +399,11 @@ class UnreadableEvent(Damage):
         self.type, self.position, self.reason, self.has_new_field = type, position, reason, has_new_field
 
 
+def event_at(position: int | str, version: int | str, stream: str) -> str:
+    """Return of which event something is, in words."""
+    return f"the event at position {position} (version {version} of {stream})"
+
+
 class UnreadableTime(Damage):
     """Beside an event stands a time that PostgreSQL holds and nobody reads, as infinity: Runfold wrote none."""
 

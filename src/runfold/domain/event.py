@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema
 
 from runfold.domain.first_fault import failing_fast
 from runfold.domain.values import PATTERN_WORDS, Actor, Id, Text, Time, Value, same
-from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
+from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UnreadableTime, UsageError, event_at, shortened
 
 _new = object.__new__  # looked up once: it is called for every event that is read
 MOST_TYPE_CHARACTERS = 100
@@ -226,9 +226,24 @@ class Metadata(Value):
     """The digest of the request under an idempotency key, to notice a different request under the same key."""
 
 
+class _NoMoment(ValueError):
+    """A time of the producer's that nobody can read."""
+
+
+_UNREADABLE = (LookupError, RecursionError, TypeError, ValueError)
+"""What comes of reading what Runfold did not write."""
+
+
+def _facts(text: str) -> Fields:
+    facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise TypeError("it is no JSON object")
+    return facts
+
+
 @lru_cache(maxsize=8192)
 def _context(text: str) -> Context:
-    facts = json.loads(text)
+    facts = _facts(text)
     try:
         return Context(**facts)
     except TypeError:  # a newer version of the program knows more
@@ -240,7 +255,7 @@ def _metadata(text: str) -> Metadata:
     try:
         return Metadata.model_validate_json(text)
     except ValidationError:  # a newer version of the program knows more
-        return _metadata_of_newer(json.loads(text))
+        return _metadata_of_newer(_facts(text))
 
 
 def _metadata_of_newer(facts: Fields) -> Metadata:
@@ -258,7 +273,10 @@ def _metadata_of_newer(facts: Fields) -> Metadata:
 def _occurred_at(text: str) -> datetime | None:
     """Return the part of the metadata that every fold asks for, in a sixth of the time."""
     said = json.loads(text).get("occurred_at") if '"occurred_at"' in text else None
-    return None if said is None else datetime.fromisoformat(said).astimezone(UTC)
+    try:
+        return None if said is None else datetime.fromisoformat(said).astimezone(UTC)
+    except (OverflowError, TypeError, ValueError):
+        raise _NoMoment(f"occurred_at is {shortened(repr(said))}") from None
 
 
 class Recorded:
@@ -412,21 +430,48 @@ class Recorded:
 
     @property
     def context(self) -> Context:
-        """The keys that readers need."""
-        return _context(self.context_json)
+        """The keys that readers need. Raises UnreadableEvent."""
+        try:
+            return _context(self.context_json)
+        except _UNREADABLE as error:
+            raise self._unreadable("context", error) from None
 
     @property
     def metadata(self) -> Metadata:
-        """Return who recorded the event, when by their own clock, and what it belongs to."""
-        return _metadata(self.metadata_json)
+        """Return who recorded the event, when by their own clock, and what it belongs to.
+
+        Raises UnreadableEvent, UnreadableTime.
+        """
+        try:
+            return _metadata(self.metadata_json)
+        except _UNREADABLE as error:
+            raise self._unreadable("metadata", error) from None
 
     @property
     def happened_at(self) -> datetime:
-        """The producer's time where it gave one, else the store's."""
-        return _occurred_at(self.metadata_json) or self.recorded_at
+        """The producer's time where it gave one, else the store's. Raises UnreadableEvent, UnreadableTime."""
+        try:
+            return _occurred_at(self.metadata_json) or self.recorded_at
+        except _UNREADABLE as error:
+            raise self._unreadable("metadata", error) from None
+
+    def facts_beside(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return context and metadata as they are stored. Raises UnreadableEvent."""
+        try:
+            return _facts(self.context_json), _facts(self.metadata_json)
+        except _UNREADABLE as error:
+            raise self._unreadable("context or metadata", error) from None
+
+    def _unreadable(self, what: str, error: Exception) -> UnreadableEvent | UnreadableTime:
+        """Return the error to be raised over what stands beside the event, which says of which event it is."""
+        if isinstance(error, _NoMoment):
+            return UnreadableTime(event_at(self.position, self.version, self.stream), str(error))
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return UnreadableEvent(self.type, self.position, f"its {what} is not what Runfold stores: {why}")
 
     def as_json(self) -> dict[str, Any]:
-        """The event in our own words, ready for `--json`, as the view `events` shows it."""
+        """The event in our own words, ready for `--json`, as the view `events` shows it. Raises UnreadableEvent."""
+        context, metadata = self.facts_beside()
         return {
             "position": self.position,
             "stream": self.stream,
@@ -438,8 +483,8 @@ class Recorded:
             "recorded_at": self.recorded_at.isoformat(),
             "schema_version": self.schema_version,
             "data_version": self.event.schema_version,
-            "context": json.loads(self.context_json),
-            "metadata": json.loads(self.metadata_json),
+            "context": context,
+            "metadata": metadata,
             "data": self.event.model_dump(mode="json", exclude_none=True),
             **({"raw": True} if self.is_raw else {}),
         }

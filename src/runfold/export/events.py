@@ -30,6 +30,7 @@ from runfold.store.codec import decode
 from runfold.store.cursor import Place
 from runfold.store.epochs import position_of
 from runfold.store.queries import named_queries
+from runfold.store.reading.which_event import ask_about_events
 
 EVENTS = "events"
 STRETCH = 10_000
@@ -180,7 +181,7 @@ class EventExport:
         with taken.open("wb") as file:
             while rows < most and after < up_to:
                 expected, end = self._stretch(after, min(after + STRETCH, up_to), most - rows)
-                found = self._copy(file, after, end)
+                found = ask_about_events(self._order.ledger.recorder.reader, partial(self._copy, file, after), after, end)
                 if found != expected:
                     raise Damage(f"positions {after + 1} to {end} hold {found} of {expected} events; run `runfold check`")
                 rows, after = rows + found, end

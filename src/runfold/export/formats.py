@@ -21,6 +21,8 @@ from runfold.export.folder import cannot_write
 from runfold.export.manifest import SUFFIXES, Format
 
 ROWS_A_GROUP = 20_000
+NAMING = 3
+"""The first columns are those by which one finds a row: of an event position, stream and version."""
 _CHUNK = 2**20
 _CONTROLS = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
@@ -118,14 +120,10 @@ class ParquetWriter(CsvWriter):
 
     def finish(self, asked: Sequence[Asked], taken: Path, part: Path) -> None:
         """Convert what was taken, with a type for each column. Raises ExportRefused."""
-        names = [_quoted(each.column.name, '"') for each in asked]
-        values = ", ".join(f"{_cast(each)} AS {name}" for each, name in zip(asked, names, strict=True))
-        columns = ", ".join(f"{_quoted(each.column.name)}: 'VARCHAR'" for each in asked)
-        longest = max(_CHUNK, _longest_row(taken))
+        values = ", ".join(f"{_cast(each)} AS {_named(each)}" for each in asked)
+        rows = _rows(asked, taken)
         query = (
-            f"COPY (SELECT {values} FROM read_csv({_quoted(_unglobbed(taken))}, columns = {{{columns}}}, auto_detect = false,"
-            " header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false,"
-            f" new_line = '\\n', parallel = false, max_line_size = {longest}, buffer_size = {longest * 2}))"
+            f"COPY (SELECT {values} FROM {rows})"
             f" TO {_quoted(str(part))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}, USE_TMP_FILE false)"
         )
         try:
@@ -133,11 +131,20 @@ class ParquetWriter(CsvWriter):
         except self._unreadable as error:
             raise ExportRefused(
                 str(part.parent),
-                f"is not written, as a row holds what Parquet cannot ({str(error).splitlines()[0]})",
-                "run `runfold check`, which names the event; --format jsonl takes it as it is",
+                f"is not written, as {self._first_unfit(asked, rows)} holds what Parquet cannot ({str(error).splitlines()[0]})",
+                "run `runfold check`; --format jsonl takes it as it is",
             ) from error
         except self._error as error:
             raise cannot_write(part.parent, str(error).splitlines()[0]) from error
+
+    def _first_unfit(self, asked: Sequence[Asked], rows: str) -> str:
+        """Return the first row that Parquet does not take, by the columns that name it."""
+        naming = asked[:NAMING]
+        unfit = " OR ".join(f"({_named(each)} IS NOT NULL AND {_cast(each, 'TRY_CAST')} IS NULL)" for each in asked)
+        found = self._duckdb.execute(f"SELECT {', '.join(map(_named, naming))} FROM {rows} WHERE {unfit} LIMIT 1").fetchone()
+        if found is None:
+            return "a row"
+        return f"the row of {', '.join(f'{each.column.name} {value}' for each, value in zip(naming, found, strict=True))}"
 
     def close(self) -> None:
         """Give memory back."""
@@ -176,11 +183,26 @@ def _compress(taken: Path, part: Path, head: bytes, change: Callable[[bytes], by
             packed.writelines(map(change, rows))
 
 
-def _cast(asked: Asked) -> str:
-    name = _quoted(asked.column.name, '"')
+def _rows(asked: Sequence[Asked], taken: Path) -> str:
+    """Return what gives DuckDB the rows that were taken down, each value as text."""
+    columns = ", ".join(f"{_quoted(each.column.name)}: 'VARCHAR'" for each in asked)
+    longest = max(_CHUNK, _longest_row(taken))
+    return (
+        f"read_csv({_quoted(_unglobbed(taken))}, columns = {{{columns}}}, auto_detect = false,"
+        " header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false,"
+        f" new_line = '\\n', parallel = false, max_line_size = {longest}, buffer_size = {longest * 2})"
+    )
+
+
+def _named(asked: Asked) -> str:
+    return _quoted(asked.column.name, '"')
+
+
+def _cast(asked: Asked, how: str = "CAST") -> str:
+    name = _named(asked)
     if asked.parquet.endswith("[]"):
-        name += "::JSON"
-    return name if asked.parquet == "VARCHAR" else f"CAST({name} AS {asked.parquet})"
+        name = f"{how}({name} AS JSON)"
+    return name if asked.parquet == "VARCHAR" else f"{how}({name} AS {asked.parquet})"
 
 
 def _longest_row(taken: Path) -> int:

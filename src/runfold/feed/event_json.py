@@ -98,7 +98,7 @@ def cloudevent(recorded: Recorded, epoch: UUID, data: bytes | None = None) -> by
     `source` and `id` name it for ever. `sequence` and `partitionkey` are the extensions of those names: the order of the ledger,
     and the stream within which it matters. `cursor` is where to go on after it.
     """
-    context, metadata = orjson.loads(recorded.context_json), orjson.loads(recorded.metadata_json)
+    context, metadata = recorded.facts_beside()
     facts: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(recorded.event_id),

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 from pydantic import ValidationError
 
@@ -262,8 +263,10 @@ def _envelope_fault(row: _Row) -> str | None:
         Context(**row.context)
     except TypeError as error:
         return f"a context that cannot be read: {error}"
+    if odd := next((name for name, value in row.context.items() if not isinstance(value, str)), None):
+        return f"a context that cannot be read: {odd} is no text"
     try:
-        Metadata.model_validate(row.metadata, strict=False)
+        Metadata.model_validate_json(orjson.dumps(row.metadata))  # as whoever reads the event does
     except ValidationError as error:
         return f"metadata that cannot be read: {refusal(error).args[0]}"
     return None

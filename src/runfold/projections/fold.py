@@ -1,11 +1,12 @@
 """Folding: events → rows, in memory. The one place where a projection's methods are called."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
-from runfold.errors import UnknownEventType
+from runfold.errors import Damage, PoisonEvent, UnknownEventType
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 
@@ -93,11 +94,27 @@ def take_in(projection: AnyProjection, events: Iterable[Recorded], known: Standi
     known.update(fold(projection, touches, before))
 
 
+@contextmanager
+def naming_the_event() -> Iterator[None]:
+    """Say of a fold that failed at which event. Raises PoisonEvent, and Damage where the event is one that cannot be read."""
+    try:
+        yield
+    except FoldFailed as error:
+        if isinstance(error.cause, Damage):
+            raise error.cause from error
+        reason = f"{type(error.cause).__name__}: {error.cause}"
+        raise PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason) from error
+
+
 def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> Standings:
-    """Every row that events lead to, from nothing: the definition of what a read model holds."""
+    """Every row that events lead to, from nothing: the definition of what a read model holds.
+
+    Raises PoisonEvent, Damage.
+    """
     standings: Standings = {}
-    for recorded in events:
-        take_in(projection, [recorded], standings)
+    with naming_the_event():
+        for recorded in events:
+            take_in(projection, [recorded], standings)
     return {key: standing for key, standing in standings.items() if standing.row is not None}
 
 

@@ -9,13 +9,13 @@ from runfold.domain.run_events import RunFailed
 from runfold.domain.tool_call import CallStatus, Failure, ToolCalled, ToolFailed, ToolSucceeded
 from runfold.errors import UsageError
 from runfold.history.approvals import as_read, is_edited
+from runfold.projections.fold import naming_the_event
 from runfold.projections.tool_calls import ToolCallRow, ToolCalls
 from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direction, limit, ordered_by
 from runfold.queries.lists.parameters import Parameter, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, page_of
 from runfold.queries.runs.calls import CALLS, RunCalls, Scope
-from runfold.queries.sources.past import naming_the_event
 from runfold.queries.sources.read_models import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.reading.reader import Reader, TenantReader

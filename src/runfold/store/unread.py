@@ -10,6 +10,8 @@ import psycopg
 from psycopg.pq import Format
 from psycopg.pq.abc import PGresult
 
+from runfold.errors import event_at
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _TIME = 1184
@@ -70,7 +72,8 @@ def named(error: psycopg.DataError, result: PGresult | None) -> psycopg.DataErro
     found = [None if row is None else _value(result, row, columns, names) for names in (_POSITION, _STREAM, _VERSION)]
     position, stream, version = found
     where = "a row" if position is None else f"the event at position {position}"
-    where += f" (version {version} of {stream})" if None not in found else ""
+    if position is not None and stream is not None and version is not None:
+        where = event_at(position, version, stream)
     return UnreadRow(str(error), where)
 
 

@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 from runfold.commands.caller import Envelope
 from runfold.domain.event import event_types
 from runfold.domain.security import MOST_THREADS_NAMED, BundleMade
-from runfold.errors import SealingRefused
+from runfold.errors import SealingRefused, UnreadableEvent
 from runfold.evidence.bundles import report
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.hidden import redactions, undisclosed_types
@@ -230,4 +230,8 @@ def _whole(leaf: Leaf, row: tuple[Any, ...]) -> Shown:
         fact = f"{leaf.type}, version {leaf.version} of {leaf.stream}, was sealed at position {leaf.position} and is not there"
         raise SealingRefused(fact, "run `runfold verify --full`: the log was changed")
     payload_salt, envelope_salt = salts(event.salt)
-    return Shown(leaf.seq, event.envelope(), envelope_salt, bytes(event.state), payload_salt)
+    try:
+        return Shown(leaf.seq, event.envelope(), envelope_salt, bytes(event.state), payload_salt)
+    except RecursionError:
+        reason = "its context or metadata is not what Runfold stores: it is nested too deeply"
+        raise UnreadableEvent(event.type, event.position, reason) from None

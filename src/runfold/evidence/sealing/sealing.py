@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from psycopg import DataError
 from psycopg.rows import tuple_row
 
-from runfold.errors import SealingRefused
+from runfold.errors import SealingRefused, event_at
 from runfold.evidence.sealing.mapping import make_map
 from runfold.evidence.sealing.signing import Signer
 from runfold.failpoint import reach
@@ -24,6 +23,7 @@ from runfold.proofs.thread_map import key_of
 from runfold.proofs.tiles import Growing
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
+from runfold.store.unread import UnreadRow
 
 AT_ONCE = 2000
 """Events that one transaction seals."""
@@ -142,12 +142,22 @@ def _digested_after(cursor: Any, position: int, limit: int, room: int) -> tuple[
     """Read and digest what follows. Raises SealingRefused for what nobody can read, as who changed the database can write."""
     try:
         rows = cursor.execute(QUERIES["events"], [position, limit, room]).fetchall()
-        return rows, [digested(row) for row in rows]
-    except (DataError, RecursionError) as error:
-        if isinstance(error, DataError) and error.sqlstate is not None:
-            raise
-        fact = f"an event after position {position} holds a time or JSON that cannot be read ({error})"
-        raise SealingRefused(fact, "`runfold check` names it; put it right from a backup") from None
+    except UnreadRow as error:
+        raise _refused(error.place, f"a time that cannot be read ({error})") from None
+    return rows, [_digested(row) for row in rows]
+
+
+def _digested(row: tuple[Any, ...]) -> Digested:
+    try:
+        return digested(row)
+    except RecursionError:
+        event = StoredEvent._make(row)
+        where = event_at(event.position, event.version, event.stream)
+        raise _refused(where, "JSON that cannot be read (it is nested too deeply)") from None
+
+
+def _refused(where: str, what: str) -> SealingRefused:
+    return SealingRefused(f"{where} holds {what}", "run `runfold check`, and put it right from a backup")
 
 
 def _look_for_holes(cursor: Any, sealed: Sealed, found: Iterable[Digested]) -> None:

@@ -202,8 +202,8 @@ SELECT coalesce((SELECT max(e.notification_id) FROM runfold.log AS e), 0)
 SELECT s.position FROM runfold.sealed_position AS s
 
 -- name: waiting
--- When the oldest event that is not sealed was recorded.
-SELECT e.recorded_at
+-- When the oldest event that is not sealed was recorded, and which one it is.
+SELECT e.recorded_at, e.notification_id, e.originator_id, e.originator_version
   FROM runfold.log AS e
  WHERE e.notification_id > (SELECT s.position FROM runfold.sealed_position AS s)
  ORDER BY e.notification_id

@@ -13,8 +13,8 @@ import psycopg
 from psycopg.rows import class_row, tuple_row
 
 from runfold.domain.event import Recorded
-from runfold.errors import PoisonEvent, ProjectionStopped, RebuildRefused
-from runfold.projections.fold import FoldFailed, Standings, take_in
+from runfold.errors import ProjectionStopped, RebuildRefused
+from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
 from runfold.projector import filling
@@ -226,11 +226,8 @@ def fold_events(projections: Sequence[AnyProjection], pages: Iterable[list[Recor
 def _fold_in_order(
     connection: Connection, projections: Sequence[AnyProjection], schema: str, pages: Iterable[list[Recorded]]
 ) -> None:
-    try:
+    with naming_the_event():
         folded = fold_events(projections, pages)
-    except FoldFailed as error:
-        recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
-        raise PoisonEvent(error.projection, recorded.position, recorded.type, reason) from error
     for projection, rows in zip(projections, folded, strict=True):
         try:
             table = Table(projection, 0, schema=schema)

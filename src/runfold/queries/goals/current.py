@@ -5,7 +5,7 @@ A row of `goals` adds up over all threads. What the superseded ones brought is f
 
 from collections.abc import Iterable
 
-from runfold.projections.fold import Standings, take_in
+from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.goals import GoalRow, Goals
 from runfold.queries.sources.read_models import Snapshot
 from runfold.store.codec import COLUMNS, decode
@@ -49,5 +49,6 @@ def _left_out(snapshot: Snapshot, goal_ids: list[str]) -> dict[str, GoalRow]:
     place = [snapshot.tenant_id, snapshot.standing.position]
     asked = [*place, *place, types, goal_ids]
     rows: Standings = {}
-    take_in(Goals(), (decode(row) for row in snapshot.query(query, asked)), rows)
+    with naming_the_event():
+        take_in(Goals(), (decode(row) for row in snapshot.query(query, asked)), rows)
     return {found.row.goal_id: found.row for found in rows.values() if isinstance(found.row, GoalRow)}

@@ -11,9 +11,9 @@ from itertools import islice
 
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunWaiting
-from runfold.errors import LedgerUnavailable, PoisonEvent, UsageError
+from runfold.errors import LedgerUnavailable, UsageError
 from runfold.history.path import Segment
-from runfold.projections.fold import FoldFailed, Standings, take_in
+from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
 from runfold.projector.tables.table import Table
@@ -142,13 +142,3 @@ def _folded(projection: AnyProjection, pieces: Iterable[Sequence[Recorded]]) -> 
         for piece in pieces:
             take_in(projection, piece, rows)
     return rows
-
-
-@contextlib.contextmanager
-def naming_the_event() -> Iterator[None]:
-    """Say of a fold that failed at which event. Raises PoisonEvent."""
-    try:
-        yield
-    except FoldFailed as error:
-        reason = f"{type(error.cause).__name__}: {error.cause}"
-        raise PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason) from error

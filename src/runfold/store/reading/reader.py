@@ -270,7 +270,8 @@ class Reader:
 
     def recorded_at(self, position: int) -> datetime | None:
         """When the event at a position was recorded, whosever it is; None where there is none."""
-        found: datetime | None = self.rows("SELECT runfold.recorded_at(%b)", [position])[0][0]
+        found: datetime | None
+        ((_, found),) = self.rows("SELECT %b::bigint AS position, runfold.recorded_at(%b)", [position, position])
         return found
 
     def unsafe_settings(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from runfold.store.codec import COLUMNS, unread
 from runfold.store.queries import filled, named_queries
 from runfold.store.reading.filter import bounded_query
 from runfold.store.reading.reader import PAGE, TenantReader
+from runfold.store.reading.which_event import ask_about_events
 
 _WITHIN = """(thread_id, tenant_id, notification_id) > (%b, %b, %b)
    AND (thread_id, tenant_id, notification_id) <= (%b, %b, %b)
@@ -109,8 +110,15 @@ class ThreadScan:
             is_last, after = len(found) < PAGE, found[-1][0] if found else after
 
     def stretches(self, number: int) -> list[TypeInStretch]:
-        """The thread in at most so many stretches of equally many events; a thread of fewer events in one for each."""
-        found = self._reader.rows(_QUERIES["stretches"], [number, *self._within(0, self._up_to)])
+        """The thread in at most so many stretches of equally many events; a thread of fewer events in one for each.
+
+        Raises UnreadableTime, UnreadableEvent.
+        """
+
+        def ask(up_to: int) -> list[tuple[Any, ...]]:
+            return self._reader.rows(_QUERIES["stretches"], [number, *self._within(0, up_to)])
+
+        found = ask_about_events(self._reader, ask, 0, self._up_to)
         return sorted((TypeInStretch(*row) for row in found), key=lambda each: (each.stretch, each.first_position))
 
     def runs(self, types: Sequence[str], beside: Sequence[str]) -> list[RunEnd]:

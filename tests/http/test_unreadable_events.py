@@ -1,0 +1,42 @@
+"""An event that was damaged where it stands: over HTTP whoever reads it is told which one it is, and what to do."""
+
+import httpx2
+import pytest
+
+from runfold import Ledger
+from runfold.api.table import QUESTIONS
+from tests.damaged import DAMAGES, IDS, POSITION, damage, names_the_event, record
+from tests.databases import TestDatabase
+from tests.http.every_route import request_of
+
+BESIDE = [
+    {"method": "GET", "url": "/events"},
+    {"method": "GET", "url": "/events?thread_id=thread_1&order=desc"},
+    {"method": "GET", "url": f"/threads/thread_1/items?at={POSITION}"},
+    {"method": "GET", "url": f"/runs?at={POSITION}"},
+    {"method": "GET", "url": f"/runs/run_1?at={POSITION}"},
+    {"method": "GET", "url": f"/threads/thread_1?at={POSITION}"},
+]
+"""What reads events beside the routes as they are."""
+BUNDLE = {"method": "POST", "url": "/bundles", "json": {"ids": ["thread_1"]}}
+"""Asked last, for it is recorded."""
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_whatever_route_comes_to_an_event_that_cannot_be_read_names_it_and_what_to_do(
+    client: httpx2.Client, ledger: Ledger, database: TestDatabase, what: str
+) -> None:
+    record(ledger)
+    stream = damage(database, POSITION, what)
+    told = set[str]()
+    for asked in (*BESIDE, *(request_of(route, IDS) for route in QUESTIONS), BUNDLE):
+        answer = client.request(**asked)
+        said = answer.text
+        if answer.status_code >= 500 or "cannot be read" in said:
+            assert names_the_event(said, POSITION), (asked, said)
+            assert stream in said or "recorded" not in what, (asked, said)
+            told.add(asked["url"])
+    if "context" not in what:  # which no answer to these needs
+        assert {"/runs/run_1/messages", "/threads/thread_1/items"} <= told, told
+    if "recorded" in what or what == "occurred at words":
+        assert "/threads/thread_1/stretches" in told
