@@ -72,6 +72,7 @@ def _found(asked: Past, position: int) -> dict[str, Any]:
     (recorded,) = events
     if not recorded.thread_id.startswith("thread_"):
         asked.ledger.caller.require("events:read")
+    recorded.facts_beside()  # what nobody can read is named, and not drawn
     text = orjson.dumps(orjson.loads(event_json(recorded)), option=orjson.OPT_INDENT_2).decode()
     return {
         "line": lines_of([recorded])[0],
