@@ -21,13 +21,13 @@ GOOD = '''
 """Somebody's own."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from runfold.domain.event import Recorded
 from runfold.domain.run_events import RunStarted
-from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.projection import Key, Moving, Projection, Row
 
 
 class Attempt(Row):
@@ -165,6 +165,23 @@ def test_what_a_projection_cannot_be_is_said_with_what_to_do(write: Write, old: 
     fact = refused(f"{write((old, new))}:Attempts")
     assert said in fact
     assert ";" in fact or "must be" in fact, "the next step"
+
+
+@pytest.mark.parametrize(
+    ("moving", "said"),
+    [
+        (("began_at", {"state": ("on",)}), "says that 'began_at' moves, which must be a time of its row"),
+        (("attempts", {"state": ("on",)}), "says that 'attempts' moves, which must be a time of its row"),
+        (("at", {"attempts": ("on",)}), "says that at moves by 'attempts', which must be a text of its row"),
+        (("at", {"state": ()}), "says that at moves while state is (); name words of small letters, digits and _"),
+        (("at", {"state": ("it's on",)}), """while state is ("it's on",); name words of small letters, digits and _"""),
+        (("to", {"state": ("on",)}), "has rows with indexed_to, which its table has for to, which moves; call it something else"),
+    ],
+)
+def test_a_time_that_moves_is_one_and_moves_by_words(write: Write, moving: tuple[Any, ...], said: str) -> None:
+    times = "    state: str = ''\n    at: datetime | None = None\n    to: datetime | None = None\n    indexed_to: int = 0\n"
+    module = write((FIELD, FIELD + times), (SAID, f"{SAID}\n    moving = (Moving(*{moving!r}),)"))
+    assert refused(f"{module}:Attempts").endswith(said)
 
 
 def test_a_default_that_is_missing_is_noticed_under_any_key(write: Write) -> None:

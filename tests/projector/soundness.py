@@ -135,7 +135,11 @@ class Books:
 
     def missing_indexes(self, projection: AnyProjection) -> list[str]:
         """Indexes that the projection names and the table in use has not."""
-        named = [["tenant_id", *dict.fromkeys((*columns, *projection.key))] for columns in projection.indexes]
+        stands_for = {moving.column: f"indexed_{moving.column}" for moving in projection.moving}
+        named = [
+            ["tenant_id", *dict.fromkeys(stands_for.get(column, column) for column in (*columns, *projection.key))]
+            for columns in projection.indexes
+        ]
         found = self.indexes(projection)
         return [f"{projection.name}: no index over {columns}" for columns in named if columns not in found]
 

@@ -193,7 +193,8 @@ def _columns(admin: Admin, table: str) -> list[str]:
     return [
         name
         for (name,) in admin.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+            " AND attgenerated = '' ORDER BY attnum",
             [table],
         )
     ]

@@ -46,7 +46,7 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent, ToolFailed
 from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
-from runfold.projections.projection import Key, Projection
+from runfold.projections.projection import Key, Moving, Projection
 from runfold.projections.runs.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
 from runfold.projections.runs.reported import replaced
 
@@ -68,6 +68,7 @@ _SAID_BY_OTHERS = frozenset(
 )
 """Events about a run that do not show that it goes on: what others find, ask for or put right."""
 _NO_TOKENS = Tokens()
+_MAY_BE_ONLY_SILENT = (NO_SEVERITY, "minor")
 _WORST_FIRST = get_args(Severity)
 _HOLDS = tuple((code, reason.holds) for code, reason in REASONS.items())
 _HANGS = tuple((code, column, reason.holds) for code, reason in REASONS.items() for column in reason.columns)
@@ -76,7 +77,7 @@ _HANGS = tuple((code, column, reason.holds) for code, reason in REASONS.items() 
 class Attention(Projection[AttentionRow]):
     """One row per run: whether a person should look at it, and why."""
 
-    name, version, row, key, partition = "attention", 6, AttentionRow, ("run_id",), "thread"
+    name, version, row, key, partition = "attention", 7, AttentionRow, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),
@@ -96,6 +97,7 @@ class Attention(Projection[AttentionRow]):
         ("user_id", "severity", "attention_since"),
         ("goal_id", "severity", "attention_since"),
     )
+    moving = (Moving("attention_since", {"severity": _MAY_BE_ONLY_SILENT, "status": MAY_BE_SILENT}),)
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""
@@ -149,7 +151,7 @@ def _flags(before: AttentionRow, row: AttentionRow, changes: Changes, recorded: 
 
 def _since(row: AttentionRow, last_heard_at: datetime | None) -> datetime | None:
     """Return what the list goes by."""
-    may_be_only_silent = row.severity in {NO_SEVERITY, "minor"} and row.status in MAY_BE_SILENT
+    may_be_only_silent = row.severity in _MAY_BE_ONLY_SILENT and row.status in MAY_BE_SILENT
     return last_heard_at if may_be_only_silent else row.flagged_at
 
 

@@ -5,6 +5,7 @@ them, in however many steps. Everything else (tables, checkpoints, rebuilds) is 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar, cast
 
@@ -14,6 +15,10 @@ from runfold.domain.event import Event, Recorded
 
 Key = tuple[Any, ...]
 """The values of a row's key columns, in their order."""
+
+STEP_SECONDS = 10
+"""How exactly indexes hold a time that moves: with fewer, more events change them; with more, a page sorts more rows. Another
+number takes another version of each projection with such times."""
 
 _NONE: Mapping[str, Any] = {}
 _new, _set = object.__new__, object.__setattr__  # looked up once: rows are copied for every event
@@ -76,6 +81,30 @@ class WordIndex(NamedTuple):
     """The column that says when it was."""
 
 
+class Moving(NamedTuple):
+    """A time in indexes which nearly every event of a row changes while the row is of some kind, and few do afterwards.
+
+    While it is, indexes hold only the ten seconds that the time lies in: so most events change no index, and PostgreSQL writes
+    the row alone. What is asked and answered goes by the time itself.
+    """
+
+    column: str
+    """The time."""
+    kinds: Mapping[str, tuple[str, ...]]
+    """By column: the words of which it has one while the time moves. Where there are several columns, all have."""
+
+    @property
+    def indexed(self) -> str:
+        """The column that is in indexes instead: nobody but the database writes it, and views do not show it."""
+        return f"indexed_{self.column}"
+
+    @staticmethod
+    def step(moment: datetime) -> datetime:
+        """When the ten seconds of a moment begin."""
+        moment = moment.astimezone(UTC)
+        return moment.replace(second=moment.second - moment.second % STEP_SECONDS, microsecond=0)
+
+
 class Projection(Generic[R]):
     """A keyed fold. Subclass it, say what follows, and write `keys` and `evolve`."""
 
@@ -91,6 +120,8 @@ class Projection(Generic[R]):
     """The classes of events that it looks at; it sees no others."""
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns that are searched or sorted by, each index after the tenant and before the key."""
+    moving: ClassVar[tuple[Moving, ...]] = ()
+    """Times in indexes that change too often to be there as they are; with others, `version` is raised as well."""
     partition: ClassVar[Literal["thread", "goal"] | None] = None
     """`thread`: a row is made from the events of one thread alone; `goal`: of one goal alone; None: of any."""
     totals: ClassVar[tuple[Totals, ...]] = ()

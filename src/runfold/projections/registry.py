@@ -202,7 +202,21 @@ def _row_faults(projection: AnyProjection) -> Iterable[str]:
     for name in projection.key:
         if columns[name].nullable or columns[name].type not in _KEY_TYPES:
             yield f"has {name} in its key, which must be a str, an int or a date, and never None"
+    yield from _moving_faults(projection, columns)
     yield from _initial_faults(projection, [columns[name] for name in projection.key])
+
+
+def _moving_faults(projection: AnyProjection, columns: Mapping[str, Column]) -> Iterable[str]:
+    for moving in projection.moving:
+        if (time := columns.get(moving.column)) is None or time.type != "timestamptz":
+            yield f"says that {moving.column!r} moves, which must be a time of its row"
+        for name, words in moving.kinds.items():
+            if (kind := columns.get(name)) is None or kind.type != "text":
+                yield f"says that {moving.column} moves by {name!r}, which must be a text of its row"
+            if not words or not all(_NAME.fullmatch(word) for word in words):
+                yield f"says that {moving.column} moves while {name} is {words!r}; name words of small letters, digits and _"
+        if moving.indexed in columns:
+            yield f"has rows with {moving.indexed}, which its table has for {moving.column}, which moves; call it something else"
 
 
 def _initial_faults(projection: AnyProjection, key: list[Column]) -> Iterable[str]:

@@ -36,7 +36,7 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent
 from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent
-from runfold.projections.projection import Key, Projection
+from runfold.projections.projection import Key, Moving, Projection
 from runfold.projections.runs.counts import COUNT, Change, Changes, calls_open
 from runfold.projections.runs.summary import RunSummary
 
@@ -48,7 +48,7 @@ _NO_WAIT: Changes = {"waiting_reason": None, "waiting_for": (), "stop_reason": N
 class RunSummaries(Projection[RunSummary]):
     """One row per run: how it stands, what it did, what it used, how long it took."""
 
-    name, version, row, key, partition = "run_summaries", 4, RunSummary, ("run_id",), "thread"
+    name, version, row, key, partition = "run_summaries", 5, RunSummary, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),
@@ -75,6 +75,7 @@ class RunSummaries(Projection[RunSummary]):
         ("parent_run_id", "created_at"),
         ("workflow_id", "created_at"),
     )
+    moving = (Moving("last_event_at", {"status": ("running",)}),)
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The run whose stream it is, or which asks for the approval."""

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
-from runfold.projector.tables import word_index
+from runfold.projector.tables import indexes, word_index
 from runfold.projector.tables.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.tables.schemas import creation, removal
 from runfold.projector.tables.totals import TENANT, tables_of
@@ -25,8 +25,6 @@ from runfold.store.datastore import Connection
 
 READ_SCHEMA = "runfold_read"
 READERS = ("runfold_app", "runfold_reader")
-NAME_BYTES = 64
-"""A name in PostgreSQL is shorter than this."""
 GIVEN_ROWS = 100
 """Rows of a piece; as many as PostgreSQL takes a function to give that it knows nothing about."""
 POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
@@ -77,7 +75,8 @@ class Table(Generic[R]):
     def __init__(self, projection: Projection[R], generation: int, *, schema: str | None = None) -> None:
         self._row = projection.row
         self._key = ("tenant_id", *projection.key)
-        self._indexes = projection.indexes
+        self._moving = projection.moving if schema is None else ()  # elsewhere nothing moves
+        self._indexes = indexes.indexes_of(projection, self._moving)
         self._word_index = projection.word_index
         self.purpose = " ".join((projection.__doc__ or "").split())
         self.name = projection.name
@@ -99,7 +98,7 @@ class Table(Generic[R]):
             connection,
             [
                 creation(self.schema),
-                sql.SQL("CREATE TABLE {} ({})").format(table, self._definitions),
+                sql.SQL("CREATE TABLE {} ({}){}").format(table, self._definitions, indexes.ROOM if self._moving else sql.SQL("")),
                 sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(self.purpose)),
                 *(comment(table, sql.Identifier(column.name), sql.Literal(column.comment or None)) for column in self.columns),
                 let_read(table),
@@ -121,16 +120,10 @@ class Table(Generic[R]):
         return len(self._indexes) + (self._word_index is not None)
 
     def create_indexes(self, connection: Connection) -> None:
-        """Make the indexes that the projection names; each ends with the key, so that it is one order."""
-        index = sql.SQL("CREATE INDEX {} ON {} ({})").format
-        named = [(self._index_name(columns), dict.fromkeys(("tenant_id", *columns, *self._key))) for columns in self._indexes]
+        """Make the indexes that the projection names."""
+        named = [indexes.creation(self._qualified, self.name, index) for index in self._indexes]
         words = [] if self._word_index is None else [word_index.index(self.schema, self.name, self._word_index)]
-        _execute_all(connection, [*(index(name, self._qualified, names_of(columns)) for name, columns in named), *words])
-
-    def _index_name(self, columns: tuple[str, ...]) -> sql.Composable:
-        """Name it by what it is searched by; PostgreSQL's choice where that is too long for a name."""
-        name = f"{self.name}_tenant_id_{'_'.join(columns)}_idx"
-        return sql.Identifier(name) if len(name) < NAME_BYTES else sql.SQL("")
+        _execute_all(connection, [*named, *words])
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
@@ -231,12 +224,13 @@ class Table(Generic[R]):
 
     @cached_property
     def _definitions(self) -> sql.Composed:
-        return sql.SQL(", ").join(
+        own = (
             sql.SQL("{} {}{}").format(
                 sql.Identifier(column.name), sql.SQL(collated_type(column)), sql.SQL("" if column.nullable else " NOT NULL")
             )
             for column in self.columns
         )
+        return sql.SQL(", ").join([*own, *map(indexes.definition, self._moving)])
 
 
 def _by_column(keys: Iterable[Key]) -> list[list[Any]]:

@@ -15,7 +15,8 @@ from itertools import product
 from math import prod
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from runfold.projections.projection import AnyProjection
+from runfold.projections.projection import AnyProjection, Moving
+from runfold.projector.tables.indexes import settled, still_moving
 from runfold.queries.lists.where import Where
 
 MOST_WALKS = 12
@@ -40,20 +41,36 @@ class Walk(NamedTuple):
     order_by: str
     apart: bool = False
     """Whether rows are found first and sorted then."""
+    in_steps: bool = False
+    """Whether the index has the beginning of the order, and rows that are alike in it are sorted as they come."""
 
 
 def walks(
-    projection: AnyProjection, where: Where, sorts: Sequence[Sorted], way: str, after: Sequence[Any] | None
+    projection: AnyProjection,
+    where: Where,
+    sorts: Sequence[Sorted],
+    way: str,
+    after: Sequence[Any] | None,
+    moving: Sequence[Moving] = (),
 ) -> Iterator[Walk]:
-    """The queries that together give all rows in this order, after those values of another row, if any."""
+    """The queries that together give all rows in this order, after those values of another row, if any.
+
+    `moving` are the times that indexes do not hold as they are.
+    """
     pinned = _pinned(projection, where, [sort.column for sort in sorts])
     if pinned is None:
         yield _apart(where, sorts, way, after)
         return
     for values in product(*(where.equal[column] for column in pinned)):
         pins = dict(zip(pinned, values, strict=True))
-        if (past := _past(pins, sorts, way, after)) is not None:
-            yield _along(pins, where, sorts, way, past)
+        if (past := _past(pins, sorts, way, after)) is None:
+            continue
+        rest = [sort for sort in sorts if sort.column not in pins]
+        moves = next((each for each in moving if rest and each.column == rest[0].column), None)
+        if moves is None:
+            yield _along(pins, where, rest, way, past)
+        else:
+            yield from _along_moving(moves, pins, where, rest, way, past)
 
 
 def _pinned(projection: AnyProjection, where: Where, order: list[str]) -> tuple[str, ...] | None:
@@ -107,9 +124,8 @@ def _past(pins: dict[str, Any], sorts: Sequence[Sorted], way: str, after: Sequen
     return _Past(values)
 
 
-def _along(pins: dict[str, Any], where: Where, sorts: Sequence[Sorted], way: str, past: _Past) -> Walk:
+def _along(pins: dict[str, Any], where: Where, rest: Sequence[Sorted], way: str, past: _Past) -> Walk:
     """Between two entries of an index, which its columns name together, as one row each."""
-    rest = [sort for sort in sorts if sort.column not in pins]
     columns = [*pins, *(sort.column for sort in rest)]
     lower, upper = list(pins.values()), list(pins.values())
     used: set[tuple[str, str]] = set()
@@ -133,6 +149,50 @@ def _along(pins: dict[str, Any], where: Where, sorts: Sequence[Sorted], way: str
     texts, more = where.hidden(pins, used)
     order_by = ", ".join(f't."{column}" {way.upper()}' for column in columns)
     return Walk(" AND ".join([*conditions, *texts]), [*parameters, *more], order_by)
+
+
+def _along_moving(
+    moving: Moving, pins: dict[str, Any], where: Where, rest: Sequence[Sorted], way: str, past: _Past
+) -> Iterator[Walk]:
+    """Where the first of what rows are sorted by moves: those that it has settled for, and those that it still moves for."""
+    known = {**where.among, **where.equal, **{column: (value,) for column, value in pins.items()}}
+    said = [
+        {value in words for value in known[column]} if column in known else {True, False}
+        for column, words in moving.kinds.items()
+    ]
+    is_one_index = moving.kinds.keys() <= pins.keys()
+    if any(False in each for each in said):
+        walk = _settled(moving, pins, where, rest, way, past)
+        yield walk if is_one_index else walk._replace(where=f"{settled(moving, 't.')} AND {walk.where}")
+    if all(True in each for each in said):
+        walk = _in_steps(moving, pins, where, rest, way, past)
+        yield walk if is_one_index else walk._replace(where=f"{still_moving(moving, 't.')} AND {walk.where}")
+
+
+def _settled(moving: Moving, pins: dict[str, Any], where: Where, rest: Sequence[Sorted], way: str, past: _Past) -> Walk:
+    """The index holds the time itself, under another name."""
+    first, *others = rest
+    where = where.but()
+    for side in (">=", "<="):
+        if (first.column, side) in where.bounds:
+            where.bounds[moving.indexed, side] = where.bounds.pop((first.column, side))
+    return _along(pins, where, [first._replace(column=moving.indexed), *others], way, past)
+
+
+def _in_steps(moving: Moving, pins: dict[str, Any], where: Where, rest: Sequence[Sorted], way: str, past: _Past) -> Walk:
+    """The index holds when its ten seconds begin: within these, rows are looked at one by one, and sorted."""
+    first = rest[0]
+    where = where.but()
+    for side in (">=", "<="):
+        if (first.column, side) in where.bounds:
+            where.bounds[moving.indexed, side] = moving.step(where.bounds[first.column, side])
+    if past.values:
+        names = [sort.column for sort in rest][: len(past.values)]
+        where.add(_compared(names, _beyond(way == "asc", not past.is_included)), *past.values)
+        past = _Past((moving.step(past.values[0]),), is_included=True)
+    walk = _along(pins, where, [first._replace(column=moving.indexed)], way, past)
+    within = [f't."{sort.column}" {way.upper()}' for sort in rest]
+    return walk._replace(order_by=", ".join([walk.order_by, *within]), in_steps=True)
 
 
 def _equal(pins: dict[str, Any], where: Where, columns: list[str], way: str, past: _Past) -> Walk:

@@ -142,12 +142,19 @@ class Listing(Generic[R]):
         """Return the first rows of parts that are alike in all but their conditions."""
         first = parts[0]
         sorts = [Sorted(sort.column, sort.kind, sort.nullable) for sort in first.sorts]
-        asked = [walk for part in parts for walk in walks(self.projection, part.where, sorts, way, part.after)]
+        moving = self.projection.moving if snapshot.has_moving(self.projection) else ()
+        asked = [walk for part in parts for walk in walks(self.projection, part.where, sorts, way, part.after, moving)]
         found = [
             row
             for walk in asked
             for row in snapshot.rows(
-                self.projection, walk.where, walk.parameters, order_by=walk.order_by, limit=most, apart=walk.apart
+                self.projection,
+                walk.where,
+                walk.parameters,
+                order_by=walk.order_by,
+                limit=most,
+                apart=walk.apart,
+                in_steps=walk.in_steps,
             )
         ]
         if len(asked) > 1:

@@ -20,6 +20,8 @@ class Where:
     def __init__(self) -> None:
         self.equal: dict[str, tuple[Any, ...]] = {}
         """By column: the values of which it has any. None alone: it has none."""
+        self.among: dict[str, tuple[Any, ...]] = {}
+        """By column: values of which another condition lets it have only some. Nothing is looked up by them."""
         self.bounds: dict[tuple[str, str], Any] = {}
         """By column and `>=` or `<=`: the value."""
         self._others: list[tuple[str, tuple[Any, ...]]] = []
@@ -28,6 +30,7 @@ class Where:
         """The same, and these columns have these values."""
         other = Where()
         other.equal, other.bounds, other._others = dict(self.equal), dict(self.bounds), list(self._others)
+        other.among = dict(self.among)
         for column, value in equal.items():
             other.one_of(column, (value,))
         return other

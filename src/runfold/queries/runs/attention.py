@@ -96,6 +96,7 @@ class _Needing:
                 silent = self._of(severity)
                 silent.at_most("attention_since", self._before)
                 silent.add(_IS_SILENT, list(MAY_BE_SILENT), self._before)
+                silent.among["status"] = MAY_BE_SILENT
                 yield silent
         if "minor" in self._severities:
             minor = self._of("minor")

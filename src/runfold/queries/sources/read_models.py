@@ -90,10 +90,15 @@ class Snapshot:
 
     def holds_totals(self, projection: AnyProjection) -> bool:
         """Return whether the totals of a read model are at hand: it is in a table, and by this version of the projection."""
-        if self._given is not None:
-            return False
+        return self._given is None and (self._schema != READ_SCHEMA or self._is_of_this_version(projection))
+
+    def has_moving(self, projection: AnyProjection) -> bool:
+        """Return whether the table of a read model has its times that move in columns of their own, as its projection says."""
+        return bool(projection.moving) and self._schema == READ_SCHEMA and self._is_of_this_version(projection)
+
+    def _is_of_this_version(self, projection: AnyProjection) -> bool:
         state = self._states.get(projection.name)
-        return self._schema != READ_SCHEMA or (state is not None and state.version == projection.version)
+        return state is not None and state.version == projection.version
 
     @property
     def leaves_out(self) -> bool:
@@ -110,7 +115,7 @@ class Snapshot:
     def _composed(self, text: str) -> tuple[sql.Composed, list[Any]]:
         """Return a query with the read models that its names stand for, and the values that these take."""
         names = dict.fromkeys(_PLACEHOLDER.findall(text))
-        shown: dict[str, sql.Composable] = {name: sql.Identifier(self._schema, name) for name in names}
+        shown: dict[str, sql.Composable] = {name: self._place(name) for name in names}
         before: list[sql.Composable] = []
         values: list[Any] = []
         if self._given is not None:
@@ -122,6 +127,16 @@ class Snapshot:
             values += [self.tenant_id, self.standing.position]
             shown |= {name: _CURRENT.format(shown[name]) for name in left}
         return _after(before, text, shown) if before else sql.SQL(text).format(**shown), values
+
+    def _place(self, name: str) -> sql.Identifier:
+        """Return where the rows are: the table itself where it has columns that no view shows."""
+        projection = find(name)
+        if projection is None or not self.has_moving(projection):
+            return sql.Identifier(self._schema, name)
+        return sql.Identifier(self._own_schema(projection), name)
+
+    def _own_schema(self, projection: AnyProjection) -> str:
+        return Table(projection, self._states[projection.name].generation or 0).schema
 
     def _is_of_threads(self, name: str) -> bool:
         if name not in self._of_threads:
@@ -164,10 +179,12 @@ class Snapshot:
         order_by: str = "",
         limit: int | None = None,
         apart: bool = False,
+        in_steps: bool = False,
     ) -> list[R]:
         """Rows of one read model of this tenant, as its own class. Raises ReadModelBehind where its columns are others.
 
-        With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary.
+        With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary. With
+        `in_steps` an index has the beginning of the order, and what is alike in it is sorted as it comes.
         """
         if (state := self._states.get(projection.name)) is not None:
             require_fitting(state, projection)
@@ -180,7 +197,15 @@ class Snapshot:
         text = f"SELECT {columns} FROM {source}"  # noqa: S608
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
-        return [table.row_of(values) for values in self.query(text, [self.tenant_id, *parameters])]
+        with self._sorting_in_steps() if in_steps else contextlib.nullcontext():
+            found = self.query(text, [self.tenant_id, *parameters])
+        return [table.row_of(values) for values in found]
+
+    @contextlib.contextmanager
+    def _sorting_in_steps(self) -> Iterator[None]:
+        self._connection.execute("SET LOCAL enable_incremental_sort = on")
+        yield
+        self._connection.execute("SET LOCAL enable_incremental_sort = off")
 
     @property
     def is_of_tables(self) -> bool:
@@ -198,7 +223,7 @@ class Snapshot:
             sought = sought._replace(threads_left_out=[thread_id for (thread_id,) in found])
         schema = self._schema
         if schema == READ_SCHEMA:
-            schema = Table(projection, self._states[name].generation or 0).schema
+            schema = self._own_schema(projection)
         query, values = question(schema, name, columns, sought, most)
         return self._connection.execute(query, values, prepare=True).fetchall()
 
