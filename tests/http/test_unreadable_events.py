@@ -1,11 +1,14 @@
 """An event that was damaged where it stands: over HTTP whoever reads it is told which one it is, and what to do."""
 
+import re
+
 import httpx2
 import pytest
 
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
-from tests.damaged import DAMAGES, IDS, POSITION, damage, names_the_event, record
+from runfold.evidence.sealer import Sealer
+from tests.damaged import DAMAGES, IDS, POSITION, TIMES, damage, names_the_event, record
 from tests.databases import TestDatabase
 from tests.http.every_route import request_of
 
@@ -40,3 +43,23 @@ def test_whatever_route_comes_to_an_event_that_cannot_be_read_names_it_and_what_
         assert {"/runs/run_1/messages", "/threads/thread_1/items"} <= told, told
     if "recorded" in what or what == "occurred at words":
         assert "/threads/thread_1/stretches" in told
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_how_far_all_is_behind_an_event_with_a_time_that_is_none_is_told_in_seconds_that_are_a_number(
+    client: httpx2.Client, ledger: Ledger, database: TestDatabase, time: str
+) -> None:
+    record(ledger)
+    ledger.subscription("mails").put()
+    taken = ledger.subscription("mails").take(100)
+    ledger.subscription("mails").acknowledge(taken.lease, [each.recorded.position for each in taken.deliveries])
+    ledger.fold()
+    Sealer(ledger).seal_all()
+    ledger.create_thread(agent_id="desk")
+    position = ledger.position()
+    damage(database, position, f"recorded at {time}")
+    for path in ("/readyz", "/metrics", "/projections", "/runs", "/reactors"):
+        said = client.get(path).text
+        assert re.search(r"\bdefect\b|\bunexpected\b|cannot be used|(?m: [-+]Inf$)", said) is None, (path, said)
+    standing = client.get("/projections").json()["items"]
+    assert {each["behind_seconds"] is None or each["behind_seconds"] == 0 for each in standing if "infinity" in time} <= {True}

@@ -9,5 +9,5 @@ SELECT r.name,
        r.error, r.failing_since,
        coalesce(greatest(0, extract(epoch FROM clock_timestamp() - r.failing_since)), 0)::float8 AS failing_seconds
   FROM runfold.reactors AS r
-  LEFT JOIN LATERAL (SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = r.position + 1 LIMIT 1) AS late ON true
+  LEFT JOIN LATERAL (SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = r.position + 1 LIMIT 1) AS late ON isfinite(late.recorded_at)
  ORDER BY r.name

@@ -229,7 +229,10 @@ SELECT n.position, runfold.recorded_at(n.position) FROM unnest(%(positions)s::bi
 SELECT s.name,
        max(h.position - c.checkpoint),
        max(CASE WHEN c.checkpoint < h.position
-                THEN extract(epoch FROM clock_timestamp() - runfold.recorded_at(c.checkpoint + 1)) ELSE 0 END)::double precision,
+                THEN coalesce((SELECT extract(epoch FROM clock_timestamp() - next.at)
+                                 FROM (SELECT runfold.recorded_at(c.checkpoint + 1) AS at) AS next
+                                WHERE isfinite(next.at)), 0)
+                ELSE 0 END)::double precision,
        sum(l.events)::bigint, sum(w.events)::bigint, sum(p.events)::bigint
   FROM runfold.subscriptions AS s
  CROSS JOIN runfold.head AS h

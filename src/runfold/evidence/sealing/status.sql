@@ -1,7 +1,7 @@
 -- name: status
 -- How far sealing is, and since when the oldest event that is not sealed waits.
 SELECT s.position, s.sealed_at, (SELECT count(*) FROM runfold.sealed_logs), greatest(0, h.position - s.position),
-       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - (SELECT e.recorded_at
+       coalesce(greatest(0, extract(epoch FROM clock_timestamp() - (SELECT CASE WHEN isfinite(e.recorded_at) THEN e.recorded_at END
                                                                       FROM runfold.log AS e
                                                                      WHERE e.notification_id > s.position
                                                                      ORDER BY e.notification_id

@@ -2,7 +2,9 @@
 -- How far each of some read models is, whether it has stopped, where the ledger ends, for how long it is behind, and what
 -- its table was made for.
 SELECT asked.name, p.position, t.state, h.position,
-       extract(epoch FROM clock_timestamp() - runfold.recorded_at(p.position + 1))::float8,
+       (SELECT extract(epoch FROM clock_timestamp() - next.at)::float8
+          FROM (SELECT runfold.recorded_at(p.position + 1) AS at) AS next
+         WHERE isfinite(next.at)),
        p.version, m.fingerprint, m.types, p.generation
   FROM unnest(%b::text[]) AS asked (name)
  CROSS JOIN runfold.head AS h
