@@ -405,11 +405,12 @@ def event_at(position: int | str, version: int | str, stream: str) -> str:
 
 
 class UnreadableTime(Damage):
-    """Beside an event stands a time that PostgreSQL holds and nobody reads, as infinity: Runfold wrote none."""
+    """Beside an event, or in a row of another table, stands a time that nobody reads, as infinity: Runfold wrote none."""
 
-    def __init__(self, where: str, reason: str) -> None:
+    def __init__(self, where: str, reason: str, *, is_event: bool = True) -> None:
+        next_step = "run `runfold check`, and" if is_event else "if it is of a read model run `runfold rebuild`, else"
         super().__init__(
-            f"{where} holds a time that cannot be read: {reason}; run `runfold check`, and put it right from a backup",
+            f"{where} holds a time that cannot be read: {reason}; {next_step} put it right from a backup",
             where=where,
             reason=reason,
         )

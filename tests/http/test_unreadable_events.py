@@ -3,6 +3,7 @@
 import re
 
 import httpx2
+import psycopg
 import pytest
 
 from runfold import Ledger
@@ -63,3 +64,20 @@ def test_how_far_all_is_behind_an_event_with_a_time_that_is_none_is_told_in_seco
         assert re.search(r"\bdefect\b|\bunexpected\b|cannot be used|(?m: [-+]Inf$)", said) is None, (path, said)
     standing = client.get("/projections").json()["items"]
     assert {each["behind_seconds"] is None or each["behind_seconds"] == 0 for each in standing if "infinity" in time} <= {True}
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_row_of_a_read_model_with_a_time_that_is_none_is_named_by_its_ids_with_what_to_do(
+    client: httpx2.Client, ledger: Ledger, database: TestDatabase, time: str
+) -> None:
+    record(ledger)
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        ((schema,),) = admin.execute(
+            "SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE c.relname = 'run_summaries' AND c.relkind = 'r' AND n.nspname LIKE 'runfold_run_summaries_%%'",
+            [],
+        )
+        admin.execute(f"UPDATE {schema}.run_summaries SET last_event_at = %s WHERE run_id = 'run_1'", [time])
+    answer = client.get("/runs")
+    assert answer.status_code == 500
+    assert re.search("the row of .*run_id run_1.* holds a time that cannot be read.*runfold rebuild", answer.json()["detail"])

@@ -242,7 +242,7 @@ def unavailable(error: Exception) -> LedgerUnavailable | UnreadableTime:
     """Translate an error of PostgreSQL into ours, with the next step."""
     fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, UnreadRow):
-        return UnreadableTime(error.place, fact)
+        return UnreadableTime(error.place, fact, is_event=error.is_event)
     for kind, next_step, retriable in _NEXT_STEPS:
         if isinstance(error, kind):
             return LedgerUnavailable(f"the database said: {fact}", next_step, retriable=retriable)

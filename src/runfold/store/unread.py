@@ -2,7 +2,7 @@
 written beside an event. Whoever reads the row of it is told of which event it is."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -16,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _TIME = 1184
 """What PostgreSQL knows a time with a zone by."""
+_TEXT = 25
 _FIRST, _AFTER_LAST = -63_082_281_600_000_000, 252_455_616_000_000_000
 """The first microsecond of the year 1, and of 10000, from 2000 on, where PostgreSQL counts from."""
 _READABLE = re.compile(rb"(?!0000)\d{4}-.*(?<! BC)")
@@ -25,10 +26,10 @@ _POSITION, _STREAM, _VERSION = ("notification_id", "position"), ("originator_id"
 class UnreadRow(psycopg.DataError):
     """A row that holds what cannot be read. Its words are the driver's."""
 
-    def __init__(self, why: str, place: str) -> None:
+    def __init__(self, why: str, place: str, *, is_event: bool) -> None:
         super().__init__(why)
-        self.place = place
-        """Of what it is, in words."""
+        self.place, self.is_event = place, is_event
+        """Of what it is, in words, and whether that is an event."""
 
 
 def _naming(fetch: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
@@ -71,10 +72,18 @@ def named(error: psycopg.DataError, result: PGresult | None) -> psycopg.DataErro
     row = next((row for row in range(result.ntuples) if any(_is_unreadable(result, row, at) for at in times)), None)
     found = [None if row is None else _value(result, row, columns, names) for names in (_POSITION, _STREAM, _VERSION)]
     position, stream, version = found
-    where = "a row" if position is None else f"the event at position {position}"
+    where = _of_table(result, row, columns) if position is None else f"the event at position {position}"
     if position is not None and stream is not None and version is not None:
         where = event_at(position, version, stream)
-    return UnreadRow(str(error), where)
+    return UnreadRow(str(error), where, is_event=position is not None)
+
+
+def _of_table(result: PGresult, row: int | None, columns: Mapping[str, int]) -> str:
+    """Return which row of a table other than the log it is, by the ids in it."""
+    ids = {name: at for name, at in columns.items() if name.endswith("_id") and result.ftype(at) == _TEXT}
+    said = {name: None if row is None else result.get_value(row, at) for name, at in ids.items()}
+    words = ", ".join(f"{name} {value.decode()}" for name, value in said.items() if value)
+    return f"the row of {words}" if words else "a row"
 
 
 def _is_unreadable(result: PGresult, row: int, column: int) -> bool:

@@ -22,6 +22,7 @@ def ask_about_events(reader: Reader, ask: Callable[[int], T], after: int, up_to:
     except (UnreadableTime, LedgerUnavailable) as error:
         if not _is_of_an_event(error):
             raise
+        ask(after)  # where that fails, too, it is the question that is wrong, and no event
         raise _of_event(reader, error, _first_that_fails(ask, after, up_to)) from error
 
 
