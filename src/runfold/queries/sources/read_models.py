@@ -201,6 +201,20 @@ class Snapshot:
             found = self.query(text, [self.tenant_id, *parameters])
         return [table.row_of(values) for values in found]
 
+    def rows_together(
+        self, projection: Projection[R], parts: Sequence[tuple[str, Sequence[Any], str]], *, order_by: str, limit: int
+    ) -> list[R]:
+        """The first rows of several parts of one read model: of each its conditions with their values, and its own order."""
+        table = _table(projection)
+        self._of_threads[projection.name] = "thread_id" in projection.row.model_fields
+        columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
+        source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b"
+        each = (f"(SELECT * FROM {source} AND {where} ORDER BY {order} LIMIT {limit:d})" for where, _, order in parts)  # noqa: S608
+        text = f"SELECT {columns} FROM ({' UNION ALL '.join(each)}) AS t ORDER BY {order_by} LIMIT {limit:d}"  # noqa: S608
+        with self._sorting_in_steps():
+            found = self.query(text, [value for _, values, _ in parts for value in (self.tenant_id, *values)])
+        return [table.row_of(values) for values in found]
+
     @contextlib.contextmanager
     def _sorting_in_steps(self) -> Iterator[None]:
         self._connection.execute("SET LOCAL enable_incremental_sort = on")
