@@ -19,6 +19,7 @@ ELSEWHERE = (
     "store/appending/append_call.sql: append after",
     "store/appending/append_call.sql: append groups after",
     "store/reading/history.",
+    "store/reading/which_event.py",
     "projector/tables/schemas.py",
     "projector/tables/views.sql",
     "projector/checking/comparing.",
