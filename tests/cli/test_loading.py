@@ -127,7 +127,20 @@ MORE: dict[str, set[str]] = {
 
 _TRIED = {"greenlet"}
 """Loaded by a library where it is installed, as it is beside the browser of the tests; nobody who uses Runfold has it."""
-_SMALL = {"child", "demo_story", "errors", "failpoint", "gzipped", "ids", "ledger", "logs", "method_call", "sessions", "settings"}
+_SMALL = {
+    "child",
+    "demo_story",
+    "errors",
+    "event_loops",
+    "failpoint",
+    "gzipped",
+    "ids",
+    "ledger",
+    "logs",
+    "method_call",
+    "sessions",
+    "settings",
+}
 _SMALL |= {"uncollected", "unloaded"}
 _BY_NAME = {
     "projector.past.as_of",

@@ -173,12 +173,12 @@ DELETE FROM runfold.troubles
    AND generation = %(generation)s
 
 -- name: ages
--- For how long the first event that a read model has not looked at has been in the ledger; nothing where its time is none.
+-- For how long the first event that a read model has not looked at has been in the ledger; 0 where its time is none.
 -- LATERAL … LIMIT keeps it one look-up for each, where a join could read the whole log in its order.
-SELECT c.name, c.generation, extract(epoch FROM clock_timestamp() - next.recorded_at)::float8 AS seconds
+SELECT c.name, c.generation,
+       CASE WHEN isfinite(next.recorded_at) THEN extract(epoch FROM clock_timestamp() - next.recorded_at)::float8 ELSE 0 END AS seconds
   FROM runfold.checkpoints AS c
  CROSS JOIN LATERAL (SELECT e.recorded_at FROM runfold.log AS e WHERE e.notification_id = c.position + 1 LIMIT 1) AS next
- WHERE isfinite(next.recorded_at)
 
 -- name: types
 -- The types of events that a generation was made for.

@@ -213,7 +213,7 @@ def test_of_each_stream_groups_read_two_versions_at_most_in_a_log_that_grew_sinc
         at["a"] = 3000
         from_end_to_end, by_index = append(20)
     assert from_end_to_end == 0
-    assert 20 * 4 <= by_index <= 20 * 4 * 2
+    assert 0 < by_index <= 20 * 4 * 2, "what all can see since a vacuum is not read from the table"
 
 
 @pytest.mark.parametrize("most", range(1, 6))
