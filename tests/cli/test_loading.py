@@ -87,7 +87,7 @@ MORE: dict[str, set[str]] = {
     "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
     "doctor": {"anyio", "attr", "delivery", "evidence", "h11", "httpcore2", "pygments", "structlog", "truststore"},
     "drop-schema": {"projector", "projector.past.as_of"},
-    "export": {*FOLDING, "duckdb", "export", "projector.past.as_of"},
+    "export": {*FOLDING, "duckdb", "export", "projector.past.as_of", "store"},
     "failures": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "goal": {*_RUNS, *FOLDING, "history", "projections.goals"},
     "goals": {*FOLDING, "projections.goals"},

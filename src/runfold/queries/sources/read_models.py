@@ -130,7 +130,7 @@ class Snapshot:
 
     def _place(self, name: str) -> sql.Identifier:
         """Return where the rows are: the table itself where it has columns that no view shows."""
-        projection = find(name)
+        projection = find(name) if name in self._states else None
         if projection is None or not self.has_moving(projection):
             return sql.Identifier(self._schema, name)
         return sql.Identifier(self._own_schema(projection), name)
