@@ -105,6 +105,7 @@ def _lost_when_unsafe(stage: Stage) -> str:
     with stage.own.admin() as connection:
         connection.execute("ALTER ROLE runfold_app SET synchronous_commit = off")
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        connection.execute("ALTER SYSTEM SET wal_writer_flush_after = '1GB'")  # else it is all there each few hundred events
         connection.execute("SELECT pg_reload_conf()")
     works = stage.start_writers(3, unsafe=True)
     while stage.crew.alive() and not any(any(groups(work.journal)) for work in works):
