@@ -240,7 +240,7 @@ def visible(ledger: Ledger, url: str, seconds: float, each_second: int) -> dict[
                 if row and row[0] and row[0] != last:
                     last = row[0]
                     seen.append((last, time.perf_counter()))
-                time.sleep(0.004)  # a thousand looks a second would take a quarter of a processor from those who are measured
+                time.sleep(0.004)  # to look more often takes the processor from those who are measured
 
     runs = [ledger.create_thread(agent_id="support").start_run() for _ in range(CALLERS)]
 

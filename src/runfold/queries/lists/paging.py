@@ -146,7 +146,7 @@ class Listing(Generic[R]):
         asked = [walk for part in parts for walk in walks(self.projection, part.where, sorts, way, part.after, moving)]
         if len(asked) > 1 and any(walk.in_steps for walk in asked):
             order_by = ", ".join(f't."{sort.column}" {way.upper()}' for sort in first.sorts)
-            together = [(walk.where, walk.parameters, walk.order_by) for walk in asked]
+            together = [(walk.where, walk.parameters, walk.order_by, walk.apart) for walk in asked]
             return snapshot.rows_together(self.projection, together, order_by=order_by, limit=most)
         found = [
             row

@@ -186,14 +186,8 @@ class Snapshot:
         With `apart` they are found first and sorted then: else the order could seem to make the look for them unnecessary. With
         `in_steps` an index has the beginning of the order, and what is alike in it is sorted as it comes.
         """
-        if (state := self._states.get(projection.name)) is not None:
-            require_fitting(state, projection)
-        table = _table(projection)
-        self._of_threads[projection.name] = "thread_id" in projection.row.model_fields
-        columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
-        source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
-        if apart:
-            source = f"(SELECT * FROM {source} OFFSET 0) AS t"  # noqa: S608
+        table, columns = self._asked_for(projection)
+        source = _source(projection, where, apart=apart)
         text = f"SELECT {columns} FROM {source}"  # noqa: S608
         text += f" ORDER BY {order_by}" if order_by else ""
         text += f" LIMIT {limit:d}" if limit is not None else ""
@@ -202,18 +196,29 @@ class Snapshot:
         return [table.row_of(values) for values in found]
 
     def rows_together(
-        self, projection: Projection[R], parts: Sequence[tuple[str, Sequence[Any], str]], *, order_by: str, limit: int
+        self, projection: Projection[R], parts: Sequence[tuple[str, Sequence[Any], str, bool]], *, order_by: str, limit: int
     ) -> list[R]:
-        """The first rows of several parts of one read model: of each its conditions with their values, and its own order."""
-        table = _table(projection)
-        self._of_threads[projection.name] = "thread_id" in projection.row.model_fields
-        columns = ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
-        source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b"
-        each = (f"(SELECT * FROM {source} AND {where} ORDER BY {order} LIMIT {limit:d})" for where, _, order in parts)  # noqa: S608
+        """The first rows of several parts of one read model, of which some are sorted `in_steps`.
+
+        Of each part its conditions with their values, its own order, and whether it is found `apart`. Raises ReadModelBehind.
+        """
+        table, columns = self._asked_for(projection)
+        each = (
+            f"(SELECT * FROM {_source(projection, where, apart=apart)} ORDER BY {order} LIMIT {limit:d})"  # noqa: S608
+            for where, _, order, apart in parts
+        )
         text = f"SELECT {columns} FROM ({' UNION ALL '.join(each)}) AS t ORDER BY {order_by} LIMIT {limit:d}"  # noqa: S608
         with self._sorting_in_steps():
-            found = self.query(text, [value for _, values, _ in parts for value in (self.tenant_id, *values)])
+            found = self.query(text, [value for _, values, _, _ in parts for value in (self.tenant_id, *values)])
         return [table.row_of(values) for values in found]
+
+    def _asked_for(self, projection: Projection[R]) -> tuple[Table[R], str]:
+        """Return the table of a read model, and its columns as a query names them. Raises ReadModelBehind."""
+        if (state := self._states.get(projection.name)) is not None:
+            require_fitting(state, projection)
+        table = _table(projection)
+        self._of_threads[projection.name] = "thread_id" in projection.row.model_fields
+        return table, ", ".join(f't."{column.name}"' for column in table.columns[1:-1])
 
     @contextlib.contextmanager
     def _sorting_in_steps(self) -> Iterator[None]:
@@ -246,6 +251,12 @@ def _after(before: Sequence[sql.Composable], text: str, shown: Mapping[str, sql.
     """A query to which some names mean more. One that names parts of its own stands apart, as SQL has it."""
     form = "WITH {} SELECT * FROM ({}) AS answer" if _OWN_PARTS.match(text) else "WITH {} ({})"
     return sql.SQL(form).format(sql.SQL(", ").join(before), sql.SQL(text).format(**shown))
+
+
+def _source(projection: AnyProjection, where: str, *, apart: bool) -> str:
+    """Return what the rows of one tenant are selected from, with what they must be."""
+    source = f"{{{projection.name}}} AS t WHERE t.tenant_id = %b AND {where}"
+    return f"(SELECT * FROM {source} OFFSET 0) AS t" if apart else source  # noqa: S608
 
 
 def _table(projection: Projection[R]) -> Table[R]:
