@@ -160,11 +160,12 @@ def test_both_answer_one_that_is_killed_is_replaced_and_nothing_acknowledged_is_
 
 def _hold_together(served: Served) -> None:
     """Of one address there are no more connections than one process would take, whichever process they are at."""
-    following = [served.connect() for _ in range(12)]
+    following: list[http.client.HTTPConnection] = []
     headers = {"Authorization": f"Bearer {served.key}", "Accept": "text/event-stream"}
-    for connection in following:
-        connection.request("GET", "/events?after=now", headers=headers)
-        assert connection.getresponse().status == 200
+    for _ in range(12):
+        following.append(served.connect())  # each asks at once: one that has not asked yet is the first to make room
+        following[-1].request("GET", "/events?after=now", headers=headers)
+        assert following[-1].getresponse().status == 200
     with contextlib.closing(served.connect()) as refused:
         status, body = served.ask(refused, "GET", "/healthz")
     assert (status, json.loads(body)["title"]) == (503, "Too many connections")
