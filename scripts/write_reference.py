@@ -19,7 +19,7 @@ from typer.core import TyperOption
 from runfold.cli.app import program
 from runfold.cli.calling.options import EVERYWHERE
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.http.app import described
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.registry import known

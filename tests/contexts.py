@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runfold.domain.approval_events import ApprovalRequested
+from runfold.domain.context import Context
 from runfold.domain.decision import DecisionMade
-from runfold.domain.event import Context, Recorded
 from runfold.domain.message import MessageAdded
 from runfold.domain.problem import ProblemReported
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCreated, RunFailed
 from runfold.domain.step import ModelCallStarted, StepStarted
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.http.clients import Asked
 from runfold.http.connections import Connection, StreamingServer

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from faults.row import row
 from faults.stage import Stage
 from runfold import Ledger, Settings
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.settings import environment
 
 ALLOWED: dict[str, Any] = {"webhook_allow": "127.0.0.0/8", "webhook_timeout": 1.0}

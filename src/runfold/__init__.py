@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runfold.commands.submitted import Receipt, Submitted
-    from runfold.domain.event import Recorded
+    from runfold.domain.recorded import Recorded
     from runfold.errors import (
         ApprovalNotFound,
         CancellationRequested,
@@ -38,7 +38,7 @@ else:
         "Ledger": "ledger",
         "Projection": "projections.projection",
         "Receipt": "commands.submitted",
-        "Recorded": "domain.event",
+        "Recorded": "domain.recorded",
         "RemoteLedger": "remote.ledger",
         "Row": "projections.projection",
         "Run": "handles.run",

@@ -12,7 +12,7 @@ from runfold import Ledger
 from runfold.agui.checker import Checker
 from runfold.agui.fields import MODELS
 from runfold.agui.run_events import RunEvents
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.history.path import History as Past
 
 from .client import Client

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import Ledger, RunNotFound, ThreadNotFound
 from runfold.commands.caller import Caller
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from tests.databases import TestDatabase

@@ -9,7 +9,9 @@ import pytest
 
 from runfold.domain import event
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Event, EventTypes, Fields, Metadata, Recorded
+from runfold.domain.context import Metadata
+from runfold.domain.event import Event, EventTypes, Fields
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.errors import UnknownEventType, UnreadableEvent
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from runfold.domain.event import Metadata
+from runfold.domain.context import Metadata
 from runfold.domain.message import MessageAdded, MessagePartAppended
 from runfold.domain.parts import TextPart
 from runfold.domain.run_events import RunCreated, RunLinked, RunMetadataMerged

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, UsageError
 from runfold.export.events import recorded_of
 from runfold.export.exporting import export

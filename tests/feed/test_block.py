@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.feed.block import MOST_FILTERS, Block
 from runfold.store.codec import unread_or_raw
 from runfold.store.reading.filter import Filter

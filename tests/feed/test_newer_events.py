@@ -10,8 +10,8 @@ import pytest
 
 from runfold import Ledger, Run
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent, read_or_raw
+from runfold.domain.recorded import Recorded
 from runfold.errors import UnknownEventType, UnreadableEvent
 from runfold.feed.event_json import event_json
 from runfold.projections.fold import touched

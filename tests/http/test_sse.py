@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.errors import UnreadableEvent
 from runfold.feed.event_json import event_json
 from runfold.http.streams import sse

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from runfold import Ledger
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunFailed
 from runfold.domain.step import ModelCallFinished, ModelCallStarted, StepFinished
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded

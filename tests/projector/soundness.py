@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage
 from runfold.projections.fold import Standing, fold_all
 from runfold.projections.projection import AnyProjection, Key, Totals

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.projections.projection import Key, Projection, Row
 from runfold.projector import checkpoints, worker

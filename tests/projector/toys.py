@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCompleted, RunCreated, RunStarted
 from runfold.domain.tool_call import ToolCalled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import AnyProjection, Key, Projection, Row

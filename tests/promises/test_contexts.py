@@ -6,7 +6,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Context
+from runfold.domain.context import Context, context_of
 from runfold.domain.subjects import ABOUT
 from tests.contexts import require_contexts
 from tests.databases import TestDatabase
@@ -44,6 +44,4 @@ def test_a_branch_says_of_a_call_of_its_past_who_asked_and_for_which_tool(databa
 
 @pytest.mark.parametrize("words", ['{"run_id": "run_1", "mood": "good"}', '{"run_id": "run_1"}'])
 def test_a_context_of_a_newer_or_an_older_ledger_is_read(words: str) -> None:
-    from runfold.domain.event import _context  # noqa: PLC0415
-
-    assert _context(words) == Context(run_id="run_1")
+    assert context_of(words) == Context(run_id="run_1")

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import runfold
 from runfold.api.route import Route
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.export.formats import Writer
 from runfold.handles.calling.handle import Handle
 from runfold.importers.acts.kinds import Act

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfold import Ledger
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.projections.fold import fold_all, touched
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import known

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.projector import checkpoints
 from runfold.projector.folding import page, shard
 from runfold.projector.tables import table as tables

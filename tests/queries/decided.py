@@ -8,8 +8,8 @@ from typing import Any
 
 from runfold import Decision, Ledger, Run
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Recorded
 from runfold.domain.problem import ProblemReported
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import Goal, RunCancelled, RunCompleted, RunCreated, RunFailed
 from runfold.domain.step import NodeEntered
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.thread import ThreadCreated
 from runfold.projections.projection import Key, Projection, Row
 from runfold.queries.lists.column_values import NONE

@@ -9,7 +9,7 @@ import pytest
 
 from runfold import Ledger, Settings
 from runfold.queries.reading import Reading
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.usage.report import Scope
 from tests.queries.decided import tell
 

@@ -12,7 +12,7 @@ import pytest
 from runfold import Ledger
 from runfold.api.table import QUESTIONS
 from runfold.domain.approval_events import ApprovalRequested
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.thread import HeadMoved, HeadNamed
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError

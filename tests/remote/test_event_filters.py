@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from runfold import Ledger, RemoteLedger
-from runfold.domain.event import Recorded, is_of_type
+from runfold.domain.event import is_of_type
+from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.http.app import create_app
 from tests.cli.conftest import Command, calling

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runfold import Ledger, LedgerError, Run, Thread
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.terminal.console import console, print_whole
 from runfold.terminal.conversation import Conversation
 

@@ -30,7 +30,8 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import Environment
 
 from runfold.adapters.eventsourcing_recorder import LogNotification, LogRecorder, refuse_to_record
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage
 from runfold.settings import Settings
 from runfold.store.database import Database

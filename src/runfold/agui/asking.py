@@ -13,8 +13,8 @@ from runfold.domain.approval_events import (
     ApprovalVoteCast,
     ApprovalWithdrawn,
 )
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import parse_json
+from runfold.domain.recorded import Recorded
 from runfold.errors import InvalidEvent
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from runfold.agui.content import content_of, exact, longer, text_of
 from runfold.agui.kept import kept_event
 from runfold.agui.wire_key import KEY, MESSAGE
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import json_text
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.step import StatePatched, StateSnapshotTaken, apply_patch
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 

@@ -27,8 +27,8 @@ from runfold.agui.saying import Saying
 from runfold.agui.subagents import Subagents
 from runfold.agui.totals import Totals
 from runfold.agui.wire import WireEvent, place, wire
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageEvent
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunResumed, RunWaiting
 from runfold.domain.step import StatePatched, StateSnapshotTaken, StepFinished, StepStarted
 from runfold.domain.tool_call import ToolCallEvent, ToolStarted

@@ -27,8 +27,8 @@ from runfold.agui.kept import given_back, kept_event
 from runfold.agui.opened import Opened
 from runfold.agui.wire import WireEvent, place, wire
 from runfold.agui.wire_key import MESSAGE
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 
 Told = dict[str, Any]

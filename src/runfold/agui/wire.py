@@ -7,7 +7,7 @@ from ag_ui.core import BaseEvent
 from pydantic import BaseModel
 
 from runfold.agui.wire_key import KEY
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 
 WireEvent = dict[str, Any]
 """An event as JSON. What is optional and has no value is left out, and never null."""

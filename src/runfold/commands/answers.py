@@ -11,7 +11,8 @@ from runfold.commands.cached_streams import CachedStreams
 from runfold.commands.caller import Caller
 from runfold.commands.plan import Attempt
 from runfold.commands.submitted import Receipt, settle
-from runfold.domain.event import AlreadyRecorded, Event, Recorded
+from runfold.domain.event import AlreadyRecorded, Event
+from runfold.domain.recorded import Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
 from runfold.store.appending.told import told_of_recorded
 from runfold.store.reading.reader import Reader

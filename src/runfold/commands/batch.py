@@ -14,7 +14,8 @@ from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
 from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted, known
-from runfold.domain.event import AlreadyRecorded, Recorded, is_of_type, refusal
+from runfold.domain.event import AlreadyRecorded, is_of_type, refusal
+from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.store.appending.told import told_of_recorded
 from runfold.store.codec import StreamKey, as_recorded

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.domain.streams import NOT_FOUND, StreamState, is_id
 from runfold.domain.subjects import Facts
 from runfold.store.codec import StreamKey, dump

@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from runfold.domain.event import Metadata
+from runfold.domain.context import Metadata
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.errors import ScopeMissing

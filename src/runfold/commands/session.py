@@ -6,7 +6,8 @@ from typing import Any, TypeVar, cast
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
 from runfold.commands.caller import Caller
 from runfold.domain.approval import Approval
-from runfold.domain.event import Context, Event
+from runfold.domain.context import Context
+from runfold.domain.event import Event
 from runfold.domain.message import MessageState
 from runfold.domain.run import Run
 from runfold.domain.security import Scope, Security, key_stream

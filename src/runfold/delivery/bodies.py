@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.feed.event_json import CLOUDEVENT, cloudevent, event_json
 from runfold.store.cursor import cursor_of
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.epochs import lineage_of
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, Reader

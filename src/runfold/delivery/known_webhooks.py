@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import AUDITED
 from runfold.domain.webhook import OWN_TYPES, Webhook, WebhookReplayed, WebhookTested
 from runfold.store.reading.filter import Filter

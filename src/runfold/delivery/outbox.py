@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import class_row
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.datastore import Datastore
 from runfold.store.queries import named_queries
 

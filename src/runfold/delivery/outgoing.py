@@ -11,7 +11,7 @@ from runfold.delivery.outbox import Delivery
 from runfold.delivery.run_callback import callback_body
 from runfold.delivery.signing import signed_headers
 from runfold.delivery.webhook_queue import CALLBACKS, STEPS
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
 from runfold.settings import Settings

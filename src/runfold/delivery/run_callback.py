@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
 from runfold.domain.run_events import RunCreated
 from runfold.domain.usage import Tokens, UsageCorrected, UsageRecorded

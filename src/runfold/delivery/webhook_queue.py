@@ -10,7 +10,7 @@ from dataclasses import replace
 from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
 from runfold.delivery.outbox import Feed, Outbox
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
 from runfold.domain.webhook import WebhookReplayed

@@ -25,7 +25,8 @@ from runfold.delivery.posting import GONE, Answer, Poster
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.delivery.schedule import pause_after, retry_after
 from runfold.delivery.webhook_queue import CALLBACKS, STEPS
-from runfold.domain.event import Context, Recorded
+from runfold.domain.context import Context
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.domain.webhook import AnyCallbackEvent, Callback, CallbackAbandoned, CallbackDelivered
 from runfold.errors import CommandRefused, LedgerError, NotFound

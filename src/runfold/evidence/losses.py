@@ -12,7 +12,7 @@ from runfold.commands.caller import Caller
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.domain.security import LossAccepted, Security
 from runfold.evidence.publishing.places import Place
 from runfold.evidence.sealing.comparing import StoredTree, compare, tile_reader

@@ -20,7 +20,8 @@ from uuid import UUID
 import orjson
 from psycopg import sql
 
-from runfold.domain.event import Context, Recorded
+from runfold.domain.context import Context
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, ExportRefused, UsageError
 from runfold.export.columns import Asked
 from runfold.export.folder import PASSING, Folder

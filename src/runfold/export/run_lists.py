@@ -23,7 +23,7 @@ from runfold.queries.lists.where import Where
 from runfold.queries.reading import Reading
 from runfold.queries.runs.list import RunFilters, found_runs
 from runfold.queries.runs.sample import filters_said
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource
 
 _TYPES = {"timestamptz": "timestamp with time zone"}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export.folder import PASSING, digest, force, locked, writing
 from runfold.export.manifest import NAME

@@ -27,7 +27,8 @@ from runfold.failpoint import reach
 from runfold.ledger import Ledger
 from runfold.projections.registry import known, load
 from runfold.projector.tables.table import READ_SCHEMA
-from runfold.queries.sources.read_models import ReadModels, Snapshot
+from runfold.queries.sources.read_models import ReadModels
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.queries import named_queries
 
 _TAKEN = f"{PASSING}taken-"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage
 from runfold.feed.block import Block
 from runfold.feed.run_watch import ENDINGS, RunWatch

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.feed.frames import Form, Framing
 from runfold.store.reading.filter import Filter
 

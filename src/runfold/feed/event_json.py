@@ -12,8 +12,9 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.store.cursor import cursor_of
 
 CLOUDEVENT = "application/cloudevents+json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.feed.event_json import event_json
 from runfold.feed.wanted import Wanted
 from runfold.store.cursor import cursor_of, name_of

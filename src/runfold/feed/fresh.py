@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.event_loops import running_loop, tell_loop
 from runfold.store.appending.appends import Append
 from runfold.store.codec import as_recorded

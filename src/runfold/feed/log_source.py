@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerUnavailable
 from runfold.feed.asked import Asked
 from runfold.feed.following import CaughtUp, Complete, Failed, FindEnd, Following, Retries, Span, Wait

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.cursor import Cursor
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import ENDED
 from runfold.domain.run_events import Status
 

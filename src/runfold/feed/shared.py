@@ -13,7 +13,7 @@ from uuid import UUID
 
 from anyio import CapacityLimiter, to_thread
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage
 from runfold.event_loops import tell_loop
 from runfold.feed.block import Block

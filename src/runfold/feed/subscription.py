@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NoReturn, Self
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerError, SubscriptionEnded
 from runfold.feed.ahead import Ahead
 from runfold.feed.batches import Batches

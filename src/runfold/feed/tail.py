@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.store.datastore import Datastore
 from runfold.store.hint import Listener

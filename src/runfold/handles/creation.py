@@ -6,7 +6,7 @@ from typing import Any, cast
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import HeadName
 from runfold.commands.session import Session
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.domain.json_text import canonical
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState

@@ -8,7 +8,8 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import HeadName, Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound

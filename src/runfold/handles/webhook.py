@@ -9,8 +9,9 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.catalogue import event_types
+from runfold.domain.context import Context
 from runfold.domain.durations import duration
-from runfold.domain.event import Context, Events, is_of_type
+from runfold.domain.event import Events, is_of_type
 from runfold.domain.values import Actor, WebhookId, texts
 from runfold.domain.webhook import OWN_TYPES, WebhookCreated, WebhookFilter
 from runfold.domain.webhook import Webhook as WebhookState

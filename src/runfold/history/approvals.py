@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runfold.domain.approval import Approval
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import parse_json
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.domain.values import same
 from runfold.errors import InvalidEvent

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from runfold.domain.compaction import CompactionTrigger, ContextCompacted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.history.views import Message, ToolCallView, View
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.thread import HeadMoved, HeadNamed
 from runfold.history.tree import Tree
 from runfold.history.views import View

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRedacted, MessageRevised
 from runfold.domain.problem import ProblemReported, ProblemResolved
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.history.approvals import approval_view, as_allowed
 from runfold.history.compactions import Compaction

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import json_text
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRevised
 from runfold.domain.parts import ReasoningPart, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import (
     RunCancelled,
     RunCompleted,

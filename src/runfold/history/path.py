@@ -6,7 +6,6 @@ from typing import Any
 
 import jsonpatch
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import (
     MessageAdded,
     MessagePartAppended,
@@ -16,6 +15,7 @@ from runfold.domain.message import (
     MessageState,
 )
 from runfold.domain.parts import Part, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, NodeEntered, StepFinished, StepStarted
 from runfold.domain.tool_call import Failure, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import FOLLOWED, Parent, RunCreated
 from runfold.domain.thread import MAIN, HeadMoved, HeadNamed
 from runfold.errors import RunNotFound

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from runfold.domain.approval import Approval
 from runfold.domain.approval_events import ApprovalRule, ApprovalStatus, Vote
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised, Role
 from runfold.domain.parts import Part, ReasoningPart, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
 from runfold.domain.run_events import Goal, Parent, RunCancelled, RunFailed, Status
 from runfold.domain.thread import Thread

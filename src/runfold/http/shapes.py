@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from runfold.domain import durations
 from runfold.domain.approval_events import ApprovalRule
 from runfold.domain.catalogue import event_types
+from runfold.domain.context import Metadata
 from runfold.domain.decision import Outcome
-from runfold.domain.event import Metadata
 from runfold.domain.usage import Tokens
 from runfold.domain.values import PATTERN_WORDS, ApprovalId, Count, Label, RunId, Version
 

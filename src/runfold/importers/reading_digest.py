@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import canonical
+from runfold.domain.recorded import Recorded
 
 _LEFT_OUT = frozenset(
     {"at_version", "closed_tool_names", "execution_key", "key", "metadata", "provider_call_id", "raw", "request_digest"}

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionMade, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunStarted
 from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken, StepStarted
 from runfold.domain.thread import ThreadImported

@@ -17,7 +17,8 @@ import psycopg
 from pydantic import ValidationError
 
 from runfold.domain.approval_events import ApprovalEvent, ApprovalRequested
-from runfold.domain.event import Context, Event, Metadata, event_types, refusal
+from runfold.domain.context import Context, Metadata
+from runfold.domain.event import Event, event_types, refusal
 from runfold.domain.run_events import RunCreated
 from runfold.domain.security import AccessDenied, BundleMade, KeyCreated, LossAccepted, SecurityEvent
 from runfold.domain.thread import ThreadCreated, ThreadEvent

@@ -7,8 +7,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.feed.event_json import event_json
 from runfold.pages.asking import Past, past

@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 
 from runfold.api.words import EVENT_WORDS
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.feed import event_pages
 from runfold.feed.asked import Asked, EventFilter, until_head

@@ -19,7 +19,8 @@ from runfold.domain.approval_events import (
     ApprovalWithdrawn,
     WithdrawalCause,
 )
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.projections.projection import Key, Projection, Row
 
 Changes = dict[str, Any]

@@ -24,9 +24,10 @@ from typing import Any, get_args
 from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import AnyDecisionEvent, DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import AnyMessageEvent, MessageRedacted
 from runfold.domain.problem import AnyProblemEvent, ProblemResolved, Severity
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import NO_PROGRESS
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,

@@ -17,7 +17,8 @@ from runfold.domain.decision import (
     OutcomeCorrected,
     OutcomeRecorded,
 )
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import digest
 from runfold.projections.projection import Key, Projection, Row
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
-from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, PoisonEvent, UnknownEventType
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row

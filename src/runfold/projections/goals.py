@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from runfold.domain.decision import DecisionMade, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.problem import ConstraintViolated
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import Goal, RunCancelled, RunCompleted, RunCreated, RunFailed
 from runfold.projections.projection import Key, Projection, Row
 

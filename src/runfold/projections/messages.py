@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import (
     Content,
     MessageAdded,
@@ -23,6 +22,7 @@ from runfold.domain.message import (
     Role,
 )
 from runfold.domain.parts import TextPart
+from runfold.domain.recorded import Recorded
 from runfold.projections.projection import Key, Projection, Row
 
 FIRST = 1

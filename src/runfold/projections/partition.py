@@ -7,7 +7,7 @@ would come out in pieces.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import WrongPartition
 from runfold.projections.projection import AnyProjection, Key
 

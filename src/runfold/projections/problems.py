@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from runfold.domain.event import Recorded
 from runfold.domain.problem import ProblemReported, ProblemResolved, Severity
+from runfold.domain.recorded import Recorded
 from runfold.projections.projection import Key, Projection, Row
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar, c
 
 from pydantic import BaseModel, ConfigDict
 
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 
 Key = tuple[Any, ...]
 """The values of a row's key columns, in their order."""

@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import AnyDecisionEvent
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import AnyMessageEvent, MessageAdded, MessagePartAppended, MessageSealed
 from runfold.domain.parts import TextPart
 from runfold.domain.problem import AnyProblemEvent
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import NO_PROGRESS
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,

@@ -10,9 +10,10 @@ from typing import get_args
 
 from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.decision import AnyDecisionEvent
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import AnyMessageEvent
 from runfold.domain.problem import AnyProblemEvent
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import NO_PROGRESS
 from runfold.domain.run_events import (
     ENDING_OF_STOP_REASON,

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemResolved
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import Key, Projection, Row, WordIndex
 from runfold.projections.words.labels import day_label, label, place_labels

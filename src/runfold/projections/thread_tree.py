@@ -7,7 +7,7 @@ that follows moves from one run's row to another's, which no event names both.
 from collections.abc import Iterable
 from datetime import datetime
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import ParentKind, RunCreated
 from runfold.projections.projection import Key, Projection, Row
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import FOLLOWED, RunCreated
 from runfold.domain.thread import (
     MAIN,

@@ -16,7 +16,8 @@ from runfold.domain.approval_events import (
     ApprovalRequested,
     ApprovalWithdrawn,
 )
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.tool_call import CallStatus, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.domain.values import digest

@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from typing import Any, Literal
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.usage import CostReported, CostSource, Tokens, UsageCorrected, UsageRecorded
 from runfold.projections.prices.book import PRICE_SOURCE, computed_cost
 from runfold.projections.projection import Key, Projection, Row

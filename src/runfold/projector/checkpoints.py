@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import BrokenCheckpoint, PoisonEvent, ProjectionStopped
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries

@@ -21,7 +21,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from runfold.child import run_module
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, InvalidProjection, LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
 from runfold.projections.fold import FoldFailed, Standings, take_in

@@ -16,7 +16,7 @@ from runfold.queries.lists.parameters import Parameter, checked, column, narrowe
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, page_of
 from runfold.queries.runs.calls import CALLS, RunCalls, Scope
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.reading.reader import Reader, TenantReader
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.webhook import (
     CallbackDelivered,

@@ -15,8 +15,9 @@ import httpx2
 import orjson
 
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.raw_event import raw, read_or_raw
+from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerUnavailable, TooManyRequests, UnreadableEvent, UsageError
 from runfold.feed.asked import Asked
 from runfold.feed.following import Complete, Failed, Following, Retries, Span

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from runfold.api.table import API_VERSION
 from runfold.domain.durations import duration
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import one_or_more, texts
 from runfold.errors import LedgerError, ProjectionStopped, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, page_size

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from runfold.api.route import QuestionRoute
 from runfold.api.table import QUESTIONS, QUESTIONS_NOT_OVER_HTTP
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.method_call import MethodCall
 from runfold.queries.lists.paging import MOST

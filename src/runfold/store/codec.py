@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Event, EventTypes, Recorded
+from runfold.domain.event import Event, EventTypes
 from runfold.domain.raw_event import read_or_raw
+from runfold.domain.recorded import Recorded
 from runfold.errors import InvalidEvent, shortened
 
 StreamKey = tuple[str, str]

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from psycopg.types.json import Jsonb
 
 from runfold.commands.caller import Caller
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import AUDITED
 from runfold.errors import AccessDenied, HistoryChanged, SubscriptionNotFound, UsageError
 from runfold.feed.asked import After, Asked, EventFilter, find

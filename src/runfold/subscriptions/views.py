@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runfold.domain.event import Recorded, refusal
+from runfold.domain.event import refusal
+from runfold.domain.recorded import Recorded
 from runfold.errors import InvalidEvent, UsageError, shortened
 from runfold.feed.asked import After, EventFilter
 

@@ -16,7 +16,7 @@ from runfold.domain.approval_events import (
     ApprovalWithdrawn,
     VoteEvent,
 )
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.history.approvals import as_read, is_edited
 from runfold.history.views import ApprovalView, ToolCallView
 from runfold.terminal.text import shown

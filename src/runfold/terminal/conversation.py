@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
+from runfold.domain.recorded import Recorded
 from runfold.history.approvals import Approvals, approval_view, as_allowed
 from runfold.history.compactions import Compaction, fold_compactions, model_context
 from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls

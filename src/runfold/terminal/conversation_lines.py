@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from runfold.domain.event import Recorded
 from runfold.domain.json_text import json_text
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.history.approvals import Approvals, approval_view
 from runfold.history.compactions import Compaction

@@ -9,7 +9,7 @@ from runfold.domain.json_text import json_text
 from runfold.terminal.text import one_line, shown
 
 if TYPE_CHECKING:
-    from runfold.domain.event import Recorded
+    from runfold.domain.recorded import Recorded
 
 _FOR_MACHINES = frozenset(
     {

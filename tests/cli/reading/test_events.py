@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from runfold import Ledger
 from runfold.demo_story import Cast
 from runfold.domain.catalogue import event_types
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
+from runfold.domain.recorded import Recorded
 from runfold.terminal.events import in_a_few_words
 from tests.cli.conftest import Command, Process
 from tests.promises.any_event import any_of

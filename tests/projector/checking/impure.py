@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled, ToolSucceeded
 from runfold.projections.projection import Key, Projection, Row
 

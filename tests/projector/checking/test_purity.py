@@ -16,8 +16,8 @@ import pytest
 from pydantic import Field
 
 from runfold import Ledger
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed

@@ -5,8 +5,8 @@ import signal
 import time
 from collections.abc import Iterable
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
+from runfold.domain.recorded import Recorded
 from runfold.projections.projection import Key, Projection, Row
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.projector import checkpoints, worker
 from runfold.projector.checkpoints import Claim
 from runfold.projector.folding import shard

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger, RunNotFound, Settings
 from runfold.demo_story import AGENT, Cast, tell
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.errors import LedgerUnavailable, RebuildRefused, UsageError
 from runfold.importers.importing import import_paths

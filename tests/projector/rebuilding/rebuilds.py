@@ -9,7 +9,7 @@ from psycopg.rows import tuple_row
 from pydantic import field_serializer
 
 from runfold import failpoint
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.errors import LedgerError
 from runfold.projections.registry import chosen

@@ -9,7 +9,7 @@ import pytest
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.queries.lists.parameters import parameters_of
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from tests.promises.asked import LISTS
 from tests.queries.listed import Listed
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfold import Ledger, Run, Settings
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.usage import CostReported, Tokens, UsageCorrected, UsageRecorded
 from runfold.importers.importing import import_paths
 from runfold.projections.prices.book import computed_cost

@@ -17,7 +17,7 @@ from runfold.projections.usage_totals import USAGE_TOTALS
 from runfold.projector import worker
 from runfold.projector.tables import generations
 from runfold.queries.reading import Reading
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.usage.report import NOBODY_SAID, UsageReport
 from runfold.queries.usage.totals import DIMENSIONS
 from tests.databases import TestDatabase

@@ -8,7 +8,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.commands.caller import Caller
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.store.reading import by_type, reader
 from runfold.store.reading.filter import Filter

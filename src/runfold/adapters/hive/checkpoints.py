@@ -12,7 +12,8 @@ from typing import Any, Unpack
 
 from runfold.adapters.hive.schemas import View
 from runfold.domain.decision import OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunFailed, RunStarted, RunStuck
 from runfold.domain.step import EdgeTraversed, NodeEntered, StepFinished, StepStarted
 from runfold.domain.tool_call import ToolFailed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runfold.adapters.hive.event_words import AgentEvent, word_of
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import EdgeTraversed, NodeEntered, StepStarted
 from runfold.handles.ledgers.tenant_ledger import TenantLedger

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 
 
 class EventType(StrEnum):

@@ -13,7 +13,7 @@ from pydantic import Field
 from runfold.adapters.hive.schemas import View
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import ApprovalRequested, ApprovalVoteCast
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused
 from runfold.handles.approval import Approval
 from runfold.handles.ledgers.tenant_ledger import TenantLedger

@@ -17,8 +17,8 @@ from runfold.adapters.hive.schemas import (
     RunStatus,
 )
 from runfold.domain import decision as decisions
-from runfold.domain.event import Recorded
 from runfold.domain.problem import ProblemReported
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunOutputRecorded
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.runs.summary import RunSummary

@@ -8,7 +8,7 @@ from runfold.adapters.hive.checkpoints import Walk, checkpoints_of
 from runfold.adapters.hive.run_view import run_of
 from runfold.adapters.hive.schemas import Decision, Problem, RunMetrics, View
 from runfold.domain.decision import DecisionMade
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunStarted, RunWaiting, Status
 from runfold.errors import RunNotFound
 from runfold.projections.run_summaries import RunSummaries

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from runfold.adapters.hive.schemas import UNKNOWN, View
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.history.step_list import StepView, step_list

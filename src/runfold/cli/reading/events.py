@@ -13,7 +13,7 @@ from runfold.cli.calling.options import At, OfRun, OfThread, narrowing
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from runfold.domain.event import Recorded
+    from runfold.domain.recorded import Recorded
     from runfold.domain.times import DayCounts
     from runfold.ledger import Ledger
     from runfold.store.reading.reader import Head

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from runfold.delivery.bodies import BodyContent, BodyFormat, event_body
 from runfold.delivery.relay.relaying import Body
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 
 
 def relayed_body(format: BodyFormat, content: BodyContent, base_url: str) -> Body:

@@ -15,7 +15,7 @@ from uuid import UUID
 from runfold.delivery.claims import Claims
 from runfold.delivery.reactor import Claim, Reacted
 from runfold.delivery.relay.receiver import Message, Receiver
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import HistoryChanged, LedgerError, LedgerUnavailable, ReceiverUnavailable, RelayRefused, UsageError
 from runfold.feed.tail import Tail
 from runfold.store import epochs

@@ -18,8 +18,9 @@ from psycopg.rows import tuple_row
 
 from runfold.commands.caller import Envelope
 from runfold.domain.event import event_types
+from runfold.domain.recorded import not_as_stored
 from runfold.domain.security import MOST_THREADS_NAMED, BundleMade
-from runfold.errors import SealingRefused, UnreadableEvent
+from runfold.errors import SealingRefused
 from runfold.evidence.bundles import report
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.hidden import redactions, undisclosed_types
@@ -232,6 +233,5 @@ def _whole(leaf: Leaf, row: tuple[Any, ...]) -> Shown:
     payload_salt, envelope_salt = salts(event.salt)
     try:
         return Shown(leaf.seq, event.envelope(), envelope_salt, bytes(event.state), payload_salt)
-    except RecursionError:
-        reason = "its context or metadata is not what Runfold stores: it is nested too deeply"
-        raise UnreadableEvent(event.type, event.position, reason) from None
+    except RecursionError as error:
+        raise not_as_stored(event.type, event.position, "context or metadata", error) from None

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from runfold.commands.plan import Plan
 from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
 from runfold.method_call import MethodCall

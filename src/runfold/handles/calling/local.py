@@ -10,7 +10,7 @@ from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import Plan, planned
 from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import Scope
 from runfold.errors import DuplicateWithDifferentContent, InvalidEvent, UsageError
 from runfold.handles.calling.created_ids import CreatedIds

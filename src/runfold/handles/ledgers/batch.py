@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.handles.calling.executor import CollectingExecutor
 from runfold.handles.ledgers.ledger_handle import LedgerHandle
 

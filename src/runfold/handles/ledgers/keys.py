@@ -16,8 +16,10 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
+from runfold.domain.context import Context
 from runfold.domain.durations import duration
-from runfold.domain.event import Context, Recorded, refusal
+from runfold.domain.event import refusal
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import (
     KeyCreated,
     KeyId,

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan
 from runfold.commands.session import Session
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadCreated
 from runfold.domain.values import ThreadId

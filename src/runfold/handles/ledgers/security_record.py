@@ -4,7 +4,7 @@ from runfold.commands.caller import Envelope
 from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.domain.event import Context
+from runfold.domain.context import Context
 from runfold.domain.security import Security, SecurityEvent
 from runfold.handles.calling.local import CallerExecutor
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from runfold.commands.caller import Envelope
 from runfold.commands.submitted import Receipt
 from runfold.domain.durations import duration
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.security import AUDITED, Scope
 from runfold.domain.values import Actor
 from runfold.feed.asked import After, Asked, EventFilter, find, page_size

@@ -3,7 +3,7 @@
 import asyncio
 
 from runfold.access.limits import Pools
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.feed.shared import Feed
 from runfold.feed.tail import Tail
 from runfold.store.reading.filter import Filter

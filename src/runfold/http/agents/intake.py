@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from runfold.agui.conversation import Conversation
 from runfold.commands.submitted import Submitted
-from runfold.domain.event import Recorded, refusal
+from runfold.domain.event import refusal
 from runfold.domain.json_text import canonical
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import ENDED
 from runfold.domain.values import digest
 from runfold.errors import CommandRefused, Conflict, InvalidEvent, NotFound, RunInProgress, RunNotFound, ThreadNotFound

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from heapq import merge
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.parts import Part
+from runfold.domain.recorded import Recorded
 from runfold.history.path import Segment, path
 from runfold.history.tree import Tree
 from runfold.store.reading.reader import LATEST, TenantReader

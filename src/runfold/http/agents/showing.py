@@ -6,7 +6,7 @@ from uuid import UUID
 
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree
 from runfold.http.agents.intake import Begun

@@ -13,7 +13,7 @@ import structlog
 
 from runfold.agui.conversation import Conversation
 from runfold.commands.caller import Caller
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunMetadataMerged, RunStarted
 from runfold.domain.tool_call import ToolCalled
 from runfold.domain.values import Actor

@@ -30,7 +30,7 @@ from uuid import UUID
 
 import orjson
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import HistoryChanged, KeyRefused, LedgerError
 from runfold.feed.event_json import cloudevent, event_json
 from runfold.feed.frames import Form, Framing

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from runfold.domain.approval_events import ApprovalDenied, ApprovalExpired, ApprovalGranted, ApprovalRequested, ApprovalWithdrawn
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded, MessageRevised
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCompleted, RunCreated
 from runfold.domain.step import StatePatched, StateSnapshotTaken, apply_patch
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded

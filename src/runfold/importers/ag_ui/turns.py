@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.importers.ag_ui.answer import Answer
 from runfold.importers.ag_ui.conversation import Conversation, TurnWriter
 from runfold.importers.ag_ui.files import Source, events_in, nobody

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessageAdded
 from runfold.domain.parts import Part
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.thread import ThreadImported
 from runfold.domain.tool_call import ToolCalled, ToolSucceeded

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runfold.domain.event import Recorded
 from runfold.domain.raw_event import RawEvent
+from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.feed.event_json import disclosed_data
 from runfold.history.items import ThreadItem, ThreadItems

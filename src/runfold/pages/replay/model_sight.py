@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
 from runfold.domain.step import ModelCallStarted
 from runfold.domain.streams import is_id

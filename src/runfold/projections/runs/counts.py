@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from runfold.domain.decision import DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.problem import ConstraintViolated, ProblemReported, ProblemResolved
+from runfold.domain.recorded import Recorded
 from runfold.domain.step import EdgeTraversed, ModelCallStarted, NodeEntered, StepStarted
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.domain.usage import Tokens, UsageCorrected, UsageRecorded

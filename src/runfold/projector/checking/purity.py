@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.projection import AnyProjection, Key, Row

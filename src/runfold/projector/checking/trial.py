@@ -19,7 +19,7 @@ from typing import Any
 from psycopg.rows import tuple_row
 
 from runfold.child import run_module
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, ImpureProjection, LedgerError
 from runfold.logs import debug
 from runfold.projections.columns import columns_of

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.projections.projection import AnyProjection, Key, Row
 
 _COUNT, _WHICH, _GENERATION, _POSITION, _DONE, _TOTAL, _CELLS = range(7)

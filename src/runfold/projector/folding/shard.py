@@ -9,7 +9,7 @@ from zlib import crc32
 
 import psycopg
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import ImpureProjection, PoisonEvent, ProjectionStopped, WrongPartition
 from runfold.projections.fold import FoldFailed, Standings, fold, touched
 from runfold.projections.partition import Touchers, require_own_part

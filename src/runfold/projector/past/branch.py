@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 
 
 class Leaving(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.goals import GoalRow, Goals
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.queries import filled, named_queries
 

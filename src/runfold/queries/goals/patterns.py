@@ -19,7 +19,7 @@ from runfold.queries.decisions import outcome_in
 from runfold.queries.goals.current import current
 from runfold.queries.lists.paging import OverThreads
 from runfold.queries.page import Standing
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import Reader

@@ -22,7 +22,7 @@ from runfold.queries.decisions import made_at
 from runfold.queries.goals.patterns import goal_row
 from runfold.queries.lists.paging import OverThreads
 from runfold.queries.page import Standing
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import Reader

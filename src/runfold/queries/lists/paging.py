@@ -21,7 +21,7 @@ from runfold.queries.lists.index_walk import Sorted, walks
 from runfold.queries.lists.parameters import Parameter, parameters_of
 from runfold.queries.lists.where import Where, words
 from runfold.queries.page import Page, page_of
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 
 DEFAULT_LIMIT, MOST = 100, 1000
 Direction = Literal["asc", "desc"]

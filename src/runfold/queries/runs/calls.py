@@ -7,7 +7,7 @@ part of the call as this run has it.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ENDED, ToolCalled
 from runfold.projections.fold import Standing, Standings, fold, touched
 from runfold.projections.projection import Key

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import ParentKind, Status
 from runfold.history.alignment import Pair, aligned, differences, shared_beginning
 from runfold.history.outline import TYPES, Kind, Step, steps

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunFailed
 from runfold.domain.step import ModelCallFinished, ModelCallStarted, StepFinished, StepStarted
 from runfold.domain.tool_call import ToolCalled, ToolFailed

@@ -23,7 +23,7 @@ from runfold.queries.runs.failed_parts import FailedPart, failed_parts
 from runfold.queries.runs.list import run_page
 from runfold.queries.runs.summary import MODELS as SUMMARY_MODELS
 from runfold.queries.runs.summary import RunSummaryView, run_row, run_summary, summary_rows
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.reading.reader import TenantReader
 

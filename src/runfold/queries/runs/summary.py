@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar, Unpack
 
 from runfold.domain.decision import DecisionMade, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.event import Event, Recorded
+from runfold.domain.event import Event
 from runfold.domain.problem import ProblemReported
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCompleted, RunFailed, Status
 from runfold.domain.tool_call import Failure
 from runfold.errors import ReadModelBehind, RunNotFound
@@ -19,7 +20,7 @@ from runfold.projections.runs.summary import RunSummary
 from runfold.queries.lists.paging import Waiting
 from runfold.queries.page import Standing
 from runfold.queries.runs.made import made, opening
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 from runfold.store.reading.reader import Reader
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
 from runfold.errors import RunNotFound, ThreadNotFound
 from runfold.history.path import History

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import MessagePartAppended, MessageRedacted
+from runfold.domain.recorded import Recorded
 from runfold.projections.search import ItemKind
 from runfold.projections.words.said import LONGEST_TEXT, Passage, said_by
 from runfold.queries.search.excerpts import Excerpt, Place, excerpt_of, places_of

@@ -14,7 +14,7 @@ from runfold.queries.page import Page, page_of
 from runfold.queries.search.excerpts import Excerpt
 from runfold.queries.search.found_texts import ItemRow, found_in
 from runfold.queries.search.text import Wanted, wanted_of
-from runfold.queries.sources.read_models import Snapshot
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource, question
 
 DEFAULT_LIMIT = 20

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.history.path import Segment
@@ -17,7 +17,8 @@ from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
 from runfold.projector.tables.table import Table
-from runfold.queries.sources.read_models import ReadModels, SchemaGone, Snapshot
+from runfold.queries.sources.read_models import ReadModels, SchemaGone
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import LATEST, TenantReader
 

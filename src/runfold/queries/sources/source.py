@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
@@ -23,7 +23,8 @@ from runfold.projections.fold import Standings
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import find
 from runfold.queries.sources.past import MOST_EVENTS, Past, Whole, not_of_a_handle
-from runfold.queries.sources.read_models import ReadModels, Snapshot
+from runfold.queries.sources.read_models import ReadModels
+from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.reading.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ from runfold.queries.page import Standing
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 
-_QUERIES = named_queries("runfold.queries.sources", "read_models.sql")
+_QUERIES = named_queries("runfold.queries.sources", "standings.sql")
 
 
 class Found(NamedTuple):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Annotated, get_args
 
-from runfold.domain.event import Recorded
 from runfold.domain.message import Role
+from runfold.domain.recorded import Recorded
 from runfold.domain.thread import MAIN, Thread
 from runfold.errors import ThreadNotFound, UsageError
 from runfold.history.compactions import Compaction, ModelContext, fold_compactions, model_context

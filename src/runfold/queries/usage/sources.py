@@ -13,7 +13,7 @@ from runfold.projections.projection import Totals
 from runfold.projections.totals import columns_of_totals, grouped_by, is_sum
 from runfold.projections.usage import Usage
 from runfold.projections.usage_totals import PARTS, TOKENS, TOLD, USAGE_TOTALS
-from runfold.queries.sources.read_models import SUPERSEDED_THREADS, Snapshot
+from runfold.queries.sources.snapshot import SUPERSEDED_THREADS, Snapshot
 from runfold.store.queries import filled, named_queries
 
 _QUERIES = named_queries("runfold.queries.usage", "report.sql")

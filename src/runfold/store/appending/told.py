@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.appending.append_call import SALT_BYTES
 from runfold.store.codec import Row
 

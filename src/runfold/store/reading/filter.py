@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from runfold.domain.event import Recorded, is_of_type
+from runfold.domain.event import is_of_type
+from runfold.domain.recorded import Recorded
 from runfold.store.codec import COLUMNS
 
 LAST_CHARACTER = "\U0010ffff"

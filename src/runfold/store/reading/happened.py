@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from runfold.domain.approval_events import ApprovalRequested
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.thread import HeadMoved, HeadNamed
 

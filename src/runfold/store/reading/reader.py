@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import psycopg_pool
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
 from runfold.store.datastore import EVERY_TENANT, Datastore

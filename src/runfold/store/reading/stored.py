@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import LATEST, TenantReader

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from runfold.domain.event import Recorded
+from runfold.domain.recorded import Recorded
 from runfold.store.codec import COLUMNS, unread
 from runfold.store.queries import filled, named_queries
 from runfold.store.reading.filter import bounded_query

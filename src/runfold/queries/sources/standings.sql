@@ -11,19 +11,3 @@ SELECT asked.name, p.position, t.state, h.position,
   LEFT JOIN runfold.read_positions AS p USING (name)
   LEFT JOIN runfold.troubles AS t ON t.name = p.name AND t.generation = p.generation
   LEFT JOIN runfold.read_models AS m ON m.name = p.name AND m.generation = p.generation
-
--- name: superseded threads
--- The threads of a tenant that others stood for by a position. OFFSET 0 has them found by the index of the events that say so.
-SELECT DISTINCT s.thread_id
-  FROM (SELECT e.thread_id
-          FROM runfold.log AS e
-         WHERE e.tenant_id = %b AND e.topic = 'thread.superseded' AND e.notification_id <= %b
-        OFFSET 0) AS s
-
--- name: how many are superseded
--- How many these are.
-SELECT count(DISTINCT s.thread_id)
-  FROM (SELECT e.thread_id
-          FROM runfold.log AS e
-         WHERE e.tenant_id = %b AND e.topic = 'thread.superseded' AND e.notification_id <= %b
-        OFFSET 0) AS s
