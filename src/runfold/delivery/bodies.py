@@ -26,15 +26,19 @@ class Body(NamedTuple):
 
 
 def event_body(recorded: Recorded, epoch: UUID, format: BodyFormat, content: BodyContent, base_url: str = "") -> Body:
-    """Return the body for one event. `base_url` is where the ledger is served, if somewhere."""
+    """Return the body for one event. `base_url` is where the ledger is served, if somewhere.
+
+    Raises UnreadableEvent, UnreadableTime for what stands beside the event, or for what happened where that is sent.
+    """
     link = f"{base_url.rstrip('/')}/events?after={recorded.position - 1}&up_to={recorded.position}"
     thin = orjson.dumps(_facts(recorded, epoch, link))
     if format == "cloudevents":
         return Body(cloudevent(recorded, epoch, thin if content == "thin" else None).decode(), CLOUDEVENT)
     if content == "thin":
         return Body(thin.decode(), JSON)
-    whole = {**orjson.loads(event_json(recorded)), "cursor": cursor_of(recorded.position, epoch), "link": link}
-    return Body(orjson.dumps(whole).decode(), JSON)
+    recorded.facts_beside()  # they go out as they are stored, once somebody could read them
+    more = orjson.dumps({"cursor": cursor_of(recorded.position, epoch), "link": link})
+    return Body(f"{event_json(recorded).decode()[:-1]},{more.decode()[1:]}", JSON)
 
 
 def _facts(recorded: Recorded, epoch: UUID, link: str) -> dict[str, Any]:
