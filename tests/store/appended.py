@@ -33,7 +33,7 @@ class Commands:
         state = b'"' + b"x" * size + b'"'
         rows = [self._row(stream, version, state) for stream, version in events]
         append = Append(rows, cached, {("default", stream): at for stream, at in (watched or {}).items()})
-        self.appender.put(append)
+        self.appender.queue.put(append)
         self.appender.wake()
         return append
 

@@ -229,7 +229,7 @@ class CommandExecutor:
             for cached in self.states.all():
                 self.states.forget(cached)
         session = attempt.session = attempt.session or self.session(plan.envelope, caller=plan.caller)
-        self.appender.require_room()
+        self.appender.queue.require_room()
         refused: LedgerError | None = None
         try:
             plan.decide(session)
@@ -297,14 +297,14 @@ class CommandExecutor:
         with self._turn:
             if self._closed:
                 raise _closed()
-            self.appender.require_room()
+            self.appender.queue.require_room()
             attempt = self._begin(plan, submitted)
             attempt.session = session
             self._put(attempt, session)
         return submitted
 
     def _put(self, attempt: Attempt, session: Session) -> None:
-        self.appender.put(Append(session.rows, [*session.touched.values()], session.watched(), session.events, attempt))
+        self.appender.queue.put(Append(session.rows, [*session.touched.values()], session.watched(), session.events, attempt))
 
     # Settling: the appender's thread calls this for every batch
 
@@ -319,7 +319,7 @@ class CommandExecutor:
         stored = bool(outcomes)
         if failed:
             with self._turn:  # all at once, so that no later command can be decided between
-                outcomes += self._give_up_or_retry([*failed, *self.appender.withdraw_void()])
+                outcomes += self._give_up_or_retry([*failed, *self.appender.queue.withdraw_void()])
         settle(outcomes)
         if stored:
             for told in self._told_of_stored:

@@ -7,7 +7,7 @@ import pytest
 
 from runfold import LedgerUnavailable, VersionConflict
 from runfold.errors import QueueFull
-from runfold.store.appending import appender as appending
+from runfold.store.appending import command_queue
 from runfold.store.appending.writer import Writer
 
 from ..appended import Commands, outcomes
@@ -91,7 +91,7 @@ def test_a_full_queue_refuses_and_stores_nothing_of_the_refused(recorder, row, s
     commands = Commands(recorder, row, queue_size=3)
     with stalled():
         taken = [commands.put(("run_0", 1))]
-        while commands.appender.waiting:  # it is taken out of the queue, alone
+        while commands.appender.queue:  # it is taken out of the queue, alone
             time.sleep(0.001)
         with pytest.raises(QueueFull, match="the append queue is full: 3 commands are waiting") as refused:  # noqa: PT012
             for number in range(1, 10):
@@ -106,8 +106,8 @@ def test_a_full_queue_refuses_and_stores_nothing_of_the_refused(recorder, row, s
 
 
 def test_large_batches_are_split_by_number_and_by_size(commands, stalled, monkeypatch) -> None:
-    monkeypatch.setattr(appending, "MAX_EVENTS", 10)
-    monkeypatch.setattr(appending, "MAX_BYTES", 1000)
+    monkeypatch.setattr(command_queue, "MAX_EVENTS", 10)
+    monkeypatch.setattr(command_queue, "MAX_BYTES", 1000)
     with stalled():
         many = [commands.put((f"run_{number}", 1)) for number in range(25)]
         large = [commands.put((f"run_l{number}", 1), size=400) for number in range(6)]

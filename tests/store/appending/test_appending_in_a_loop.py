@@ -90,7 +90,7 @@ def test_of_what_was_sent_after_a_refused_batch_nothing_is_stored_before_it_is_d
             await on_its_way()
             following, unrelated = connected.put(follows), connected.put(("run_b", 1))
             await on_its_way()
-            assert connected.appender.waiting == 0
+            assert not connected.appender.queue
         await answered(connected, failing, neighbour, following, unrelated)
         assert outcomes(failing, neighbour, unrelated) == ["VersionConflict", "stored", "stored"]
         assert outcomes(following) == ["VersionConflict" if follows[0] == "run_a" else "stored"]
@@ -115,7 +115,7 @@ def test_two_batches_on_their_way_when_the_session_is_ended_are_stored_once(
             await on_its_way()
             second = connected.put(("run_a", 2)), connected.put(("run_c", 1))
             await on_its_way()
-            assert connected.appender.waiting == 0
+            assert not connected.appender.queue
             end_who_waits(database)
         await answered(connected, *first, *second)
         assert outcomes(*first, *second) == ["stored"] * 4

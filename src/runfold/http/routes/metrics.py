@@ -206,7 +206,7 @@ def of_appender(appender: Appender) -> Iterator[Metric]:
     }
     for name, (about, count) in counts.items():
         yield CounterMetricFamily(name, about, value=count)
-    yield GaugeMetricFamily("runfold_append_queue_commands", "Commands waiting to be stored.", value=appender.waiting)
+    yield GaugeMetricFamily("runfold_append_queue_commands", "Commands waiting to be stored.", value=len(appender.queue))
     buckets, total = [], 0
     for size, count in tally.batches.items():
         total += count

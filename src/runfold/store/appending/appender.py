@@ -7,25 +7,23 @@ a time. That takes what waits, up to a limit, and never lingers for more. A conf
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from weakref import WeakSet
 
 import psycopg
 
-from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
+from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.event_loops import running_loop
 from runfold.store.appending.append_call import Conflicts
-from runfold.store.appending.appends import Append, Ready, fail_all, ready, still_valid
-from runfold.store.appending.exchange import Exchange, OnItsWay
+from runfold.store.appending.appends import Append, Ready, fail_all, ready
+from runfold.store.appending.command_queue import CommandQueue
+from runfold.store.appending.exchange import Exchange
 from runfold.store.appending.loop_sender import LoopSender
-from runfold.store.appending.tally import MOST_EVENTS, Tally
+from runfold.store.appending.tally import Tally
 from runfold.store.appending.writer import Writer
 from runfold.uncollected import seldom_collected
 
-MAX_EVENTS = MOST_EVENTS
-MAX_BYTES = 16 * 1024 * 1024
 _WORTH_A_SWITCH = 24  # commands
 _SWITCH_SECONDS = 20e-6
 _LOOK_SECONDS = 0.02
@@ -46,11 +44,9 @@ class Appender:
         self._writer = writer
         writer.turns.make_way = self._make_way
         self._settle = settle
-        self._queue_size = queue_size
-        self._queue: deque[Append] = deque()
+        self.queue = CommandQueue(queue_size)
         self._turn = threading.Lock()
         self._wake = threading.Condition(threading.Lock())
-        self._closing = False
         self._idle = self._roused = True
         self._is_parked = True
         self._thread: threading.Thread | None = None
@@ -62,37 +58,6 @@ class Appender:
         self._seen: tuple[LoopSender | None, int] = (None, 0)
         self._unfit: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         """Event loops that cannot listen to a connection."""
-
-    def put(self, append: Append) -> None:
-        """Queue a command's events; `wake` or `help` must follow.
-
-        Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued.
-        """
-        if self._closing or len(self._queue) >= self._queue_size:
-            self.require_room()
-        self._queue.append(append)
-
-    def require_room(self) -> None:
-        """Raise QueueFull, or LedgerUnavailable once closed."""
-        if self._closing:
-            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
-        if len(self._queue) >= self._queue_size:
-            raise QueueFull(len(self._queue))
-
-    @property
-    def waiting(self) -> int:
-        """Return how many commands are queued."""
-        return len(self._queue)
-
-    def withdraw_void(self) -> list[Append]:
-        """Take out of the queue what was built on something that failed, with its error. Nobody may put meanwhile."""
-        queued = list(self._queue)
-        valid = still_valid(queued)
-        if len(valid) == len(queued):
-            return []
-        self._queue.clear()
-        self._queue.extend(valid)
-        return [append for append in queued if append.error is not None]
 
     def wake(self) -> None:
         """Have appended what is queued. The thread says that it is idle before it looks a last time, so none is missed."""
@@ -111,7 +76,7 @@ class Appender:
             return
         if loop is not None:
             self._asking = loop
-        if self._roused and len(self._queue) >= _WORTH_A_SWITCH:
+        if self._roused and len(self.queue) >= _WORTH_A_SWITCH:
             self._roused = False
             time.sleep(_SWITCH_SECONDS)  # lets the thread take these while this one decides the next
 
@@ -123,7 +88,7 @@ class Appender:
                 self._serve()
             finally:
                 self._turn.release()
-        if self._queue:
+        if self.queue:
             self.wake()
 
     def hurry(self) -> None:
@@ -134,25 +99,25 @@ class Appender:
     def close(self) -> None:
         """Append what waits, then stop."""
         with self._wake:
-            self._closing = True
+            self.queue.is_closed = True
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
         if self._sender is not None:
             self._take_over(self._sender)
         with self._turn:
-            while self._queue:
+            while self.queue:
                 self._serve()
 
     # What the thread does
 
     def _work(self) -> None:
-        while not self._closing or self._queue or self._sender is not None:
+        while not self.queue.is_closed or self.queue or self._sender is not None:
             self._wait(None)
             with seldom_collected():
                 looks = 0
-                while looks < _LULL_LOOKS and (not self._closing or self._queue or self._sender is not None):
-                    looks = 0 if self._queue or self._sender is not None else looks + 1
+                while looks < _LULL_LOOKS and (not self.queue.is_closed or self.queue or self._sender is not None):
+                    looks = 0 if self.queue or self._sender is not None else looks + 1
                     is_urgent, self._is_rescue_wanted = self._is_rescue_wanted, False
                     if (sender := self._sender) is not None:
                         self._look_after(sender, is_urgent=is_urgent)
@@ -166,7 +131,7 @@ class Appender:
             self._is_parked = seconds is None
             while True:
                 self._idle = self._roused = True  # again after each wait: a helper may have taken what it was woken for
-                if self._closing or self._is_rescue_wanted or (self._sender is None and self._queue):
+                if self.queue.is_closed or self._is_rescue_wanted or (self._sender is None and self.queue):
                     break
                 if (self._is_parked and self._sender is not None) or not self._wake.wait(seconds):
                     break
@@ -186,7 +151,7 @@ class Appender:
             return  # who has it may be a loop by now, which is to be looked after
         is_handed_over = False
         try:
-            while self._queue and not is_handed_over:
+            while self.queue and not is_handed_over:
                 loop, self._asking = self._asking, None
                 is_handed_over = loop is not None and self._hand_over(loop)
                 if not is_handed_over:
@@ -197,7 +162,7 @@ class Appender:
 
     def _serve(self) -> None:
         batch: list[Append] = []
-        self.take(batch)
+        self.queue.take(batch)
         if batch:
             self._try(batch, partial(self._append, batch))
             self.finish(batch)
@@ -239,7 +204,7 @@ class Appender:
 
     def _send_in(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Have a loop append, in which this is called. False where that is not possible now."""
-        if self._closing or loop in self._unfit or not self._turn.acquire(blocking=False):
+        if self.queue.is_closed or loop in self._unfit or not self._turn.acquire(blocking=False):
             return False
         sender = self._new_sender(loop)
         if sender is not None and not sender.begin():
@@ -257,7 +222,7 @@ class Appender:
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Have a loop go on, in the thread that has the turn. False where that is not possible."""
-        if self._closing or loop in self._unfit or (sender := self._new_sender(loop)) is None:
+        if self.queue.is_closed or loop in self._unfit or (sender := self._new_sender(loop)) is None:
             return False
         self._sender = sender
         try:
@@ -279,14 +244,14 @@ class Appender:
 
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now; not where others wait for the connection."""
-        return len(self._queue) >= exchange.enough and not self.is_wanted
+        return len(self.queue) >= exchange.enough and not self.is_wanted
 
     def release(self) -> None:
         """Go on without the sender, which has nothing on its way."""
         self._sender = None
         self._writer.end_sending()
         self._turn.release()
-        if self._queue:
+        if self.queue:
             self.wake()
 
     def rescue(self) -> None:
@@ -297,7 +262,7 @@ class Appender:
     def _look_after(self, sender: LoopSender, *, is_urgent: bool) -> None:
         """Take over from a loop that gives up, or is held up and does not get to it."""
         seen, self._seen = self._seen, (sender, sender.steps)
-        if is_urgent or self._closing or sender.is_over or (seen == self._seen and sender.is_late()):
+        if is_urgent or self.queue.is_closed or sender.is_over or (seen == self._seen and sender.is_late()):
             self._take_over(sender)
 
     def _end_idle_sender(self) -> None:
@@ -307,7 +272,7 @@ class Appender:
 
     def _make_way(self) -> None:
         self._end_idle_sender()
-        if self._queue:
+        if self.queue:
             self.wake()
 
     def _take_over(self, sender: LoopSender, *, only_idle: bool = False) -> None:
@@ -340,13 +305,10 @@ class Appender:
             first = exchange.sent.popleft()
             self._try(first.batch, partial(self._append, first.batch, first.ready, refused, is_sent=exchange.is_lost))
             if any(append.error for append in first.batch):
-                self._requeue(exchange.sent)
+                self.queue.put_back(each.batch for each in exchange.sent)
+                exchange.sent.clear()
             refused = None
             self.finish(first.batch)
-
-    def _requeue(self, sent: deque[OnItsWay]) -> None:
-        while sent:
-            self._queue.extendleft(reversed(sent.pop().batch))
 
     # What whoever has the turn does
 
@@ -354,15 +316,3 @@ class Appender:
         """Answer the commands of a batch."""
         self.tally.count(batch)
         self._settle(batch)
-
-    def take(self, batch: list[Append]) -> None:
-        """Move what is queued into a batch, as much as it may hold."""
-        events = size = 0
-        while self._queue:
-            rows = self._queue[0].rows
-            events += len(rows)
-            for row in rows:
-                size += len(row.state)
-            if batch and (events > MAX_EVENTS or size > MAX_BYTES):
-                break
-            batch.append(self._queue.popleft())

@@ -17,6 +17,7 @@ from typing import Protocol
 import psycopg
 
 from runfold.store.appending.appends import Append
+from runfold.store.appending.command_queue import CommandQueue
 from runfold.store.appending.exchange import Exchange
 
 _WORTH_SENDING_AT_ONCE = 8  # commands; fewer wait for what the loop decides in the same round
@@ -27,8 +28,8 @@ class Source(Protocol):
     """Where batches come from, and who answers them."""
 
     @property
-    def waiting(self) -> int:
-        """Return how many commands are queued."""
+    def queue(self) -> CommandQueue:
+        """Return the commands that wait."""
 
     @property
     def is_wanted(self) -> bool:
@@ -36,9 +37,6 @@ class Source(Protocol):
 
     def is_worth_sending(self, exchange: Exchange) -> bool:
         """Return whether another batch is to be sent now."""
-
-    def take(self, batch: list[Append]) -> None:
-        """Move what is queued into a batch, as much as it may hold."""
 
     def finish(self, batch: list[Append]) -> None:
         """Answer the commands of a batch."""
@@ -113,7 +111,7 @@ class LoopSender:
 
     def wake(self) -> None:
         """See to what is queued: soon, or at once where that is worth it. Raises RuntimeError where the loop was closed."""
-        queued = self._source.waiting
+        queued = len(self._source.queue)
         is_enough = queued >= _WORTH_SENDING_AT_ONCE and queued >= self.exchange.enough
         if is_enough and self.is_here and self._source.is_worth_sending(self.exchange):
             self._step()
@@ -189,7 +187,7 @@ class LoopSender:
 
     def _send(self) -> None:
         while self._source.is_worth_sending(self.exchange):
-            if (void := self.exchange.send(self._source.take)) is not None:
+            if (void := self.exchange.send(self._source.queue.take)) is not None:
                 self._source.finish(void)
 
     def _give_up(self, *, is_lost: bool = False) -> None:
