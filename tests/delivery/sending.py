@@ -1,7 +1,7 @@
 """Reactors of webhooks, driven by hand: what they do is done when the call returns."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 
 from runfold import Ledger
@@ -30,7 +30,7 @@ def sending_ledger(settings: Settings) -> Iterator[Ledger]:
         yield ledger
 
 
-def send(ledger: Ledger, poster: Callable[[], Poster] | None = None) -> dict[str, int]:
+def send(ledger: Ledger, poster: Poster | None = None) -> dict[str, int]:
     """Send all that is due now; return how often what came of it."""
     loop = ReactorLoop(ledger.recorder.store, webhook_reactors(ledger, poster, senders=1), Claims(ledger.recorder.store))
     found: dict[str, int] = {}

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+import httpcore2
 import pytest
 from standardwebhooks import Webhook as Verifier
 
@@ -267,13 +268,27 @@ def test_a_name_that_leads_elsewhere_when_it_is_sent_to_is_not_connected_to(send
             def post(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
                 return super().post(receiver.url(host="hooks.example.com"), body, headers)
 
-        thread = sender.create_thread(agent_id="a")
+        thread, poster = sender.create_thread(agent_id="a"), Rewritten(rules, 10, resolve)
         thread.rename("B")
-        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"queued": 2, "delivered": 1, "failed": 1}
+        assert send(sender, poster) == {"queued": 2, "delivered": 1, "failed": 1}
         assert len(receiver.requests) == 1
         assert "link-local" in str(sender.now.webhook("webhook_a").last_error)
         due_now(sender)
-        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"failed": 1}
+        assert send(sender, poster) == {"failed": 1}
         due_now(sender)
-        assert send(sender, lambda: Rewritten(rules, 10, resolve)) == {"delivered": 1}
+        assert send(sender, poster) == {"delivered": 1}
     assert of_types(receiver) == ["thread.created", "thread.renamed"]
+
+
+def test_the_certificates_that_are_trusted_are_read_once_for_all_that_is_sent(
+    sender: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = httpcore2.default_ssl_context
+    times: list[int] = []
+    monkeypatch.setattr(httpcore2, "default_ssl_context", lambda: times.append(1) or read())
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        sender.create_webhook(f"https://127.0.0.1:{closed.getsockname()[1]}/", types=["thread.created"])
+    for _ in range(6):
+        sender.create_thread(agent_id="a")
+    assert send(sender)["failed"] == 6
+    assert len(times) == 1

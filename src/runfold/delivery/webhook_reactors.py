@@ -1,7 +1,6 @@
 """The reactors that send what others asked for, made for a ledger."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -35,7 +34,7 @@ def outbox_of(ledger: Ledger) -> Outbox:
     return Outbox(ledger.recorder.store, timedelta(seconds=ledger.settings.webhook_timeout) + GRACE)
 
 
-def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None, senders: int = SENDERS) -> list[Reactor]:
+def webhook_reactors(ledger: Ledger, poster: Poster | None = None, senders: int = SENDERS) -> list[Reactor]:
     """Return the reactors that send to webhooks; none where their libraries are not installed."""
     if not is_installed():
         _log.warning("nothing is sent to webhooks or callbacks; install `runfold[webhooks]`")
@@ -44,12 +43,11 @@ def webhook_reactors(ledger: Ledger, poster: Callable[[], Poster] | None = None,
     from runfold.delivery.webhook_sender import WebhookSender  # noqa: PLC0415
 
     settings, commands = ledger.settings, ledger.command_executor
-    rules, timeout = settings.address_rules, settings.webhook_timeout
     reader, outbox = ledger.recorder.reader, outbox_of(ledger)
     outgoings = Outgoings(reader, commands.sealed_secrets, settings)
-    made = poster or (lambda: Poster(rules, timeout))
+    poster = poster or Poster(settings.address_rules, settings.webhook_timeout)
     sending = [
-        WebhookSender(f"webhooks.sender-{number}", QUICK if number == 1 else SLOW, outbox, reader, commands, outgoings, made)
+        WebhookSender(f"webhooks.sender-{number}", QUICK if number == 1 else SLOW, outbox, reader, commands, outgoings, poster)
         for number in range(1, senders + 1)
     ]
     queue = WebhookQueue(reader, outbox, has_steps=settings.step_webhook_url is not None)

@@ -7,7 +7,6 @@ taken for dead, and then what it sends comes twice.
 
 import random
 import time
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Any
@@ -62,9 +61,8 @@ class WebhookSender:
         reader: Reader,
         commands: CommandExecutor,
         outgoings: Outgoings,
-        poster: Callable[[], Poster],
+        poster: Poster,
     ) -> None:
-        """`poster` makes one for each request."""
         self.name, self.pause = name, pause
         self._outbox, self._reader, self._commands = outbox, reader.tolerant(), commands
         self._outgoings, self._poster = outgoings, poster
@@ -107,7 +105,7 @@ class WebhookSender:
             self._outbox.ended(delivery, None)  # the ledger was restored, or nobody wants it any more
             return "dropped"
         began = time.monotonic()
-        answer = self._poster().post(outgoing.url, outgoing.body, outgoing.headers)
+        answer = self._poster.post(outgoing.url, outgoing.body, outgoing.headers)
         reach("delivery sent")
         attempt = Attempt(round(1000 * (time.monotonic() - began)), answer.status_code, answer.error)
         return self._noted(delivery, recorded, attempt, answer)
