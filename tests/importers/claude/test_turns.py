@@ -1,5 +1,6 @@
 """Lines told apart into turns, read from files without a database: what is one message, one call, one turn, and a branch."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,26 @@ def test_a_circle_of_parents_and_lines_in_any_order_are_taken(tmp_path: Path) ->
     told.answer("a2", "u2")
     (session,) = read(written(tmp_path / "one.jsonl", told.records[::-1]))
     assert counts_of(session).messages == 4
+
+
+@pytest.mark.timeout(20)
+def test_lines_that_hang_from_one_another_in_any_way_are_taken(tmp_path: Path) -> None:
+    for seed in range(60):
+        chance, told = random.Random(seed), Lines(f"s-{seed}")
+        names = [f"{seed}-{number}" for number in range(chance.randint(2, 9))]
+        for name in names:
+            above, kind = chance.choice([None, name, *names]), chance.choice(["prompt", "answer", "system", "progress"])
+            if kind == "prompt":
+                told.prompt(name, above)
+            elif kind == "answer":
+                told.answer(name, above or name, of=chance.choice([None, str(seed)]))
+            else:
+                told.add(name, kind, above, subtype="info")
+            if chance.random() < 0.7:  # as early versions wrote them
+                told.records[-1].pop("requestId", None)
+        said = sum(record["type"] in {"user", "assistant"} for record in told.records)
+        held = sum(counts_of(session).messages for session in read(told.write(tmp_path / f"{seed}.jsonl")))
+        assert (said > 0, said >= held) == (held > 0, True)
 
 
 def test_a_long_session_is_read_in_linear_time(tmp_path: Path) -> None:

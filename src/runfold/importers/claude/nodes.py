@@ -276,15 +276,21 @@ class Nodes:
             return line.key
         if request_id is not None:
             return (message_id, request_id)
-        above = self.named(line.parent_uuid, file)
-        while above is not None and above.kind == "passing":
-            above = above.parent or self.named(above.line.parent_uuid, file)
+        above = self._message_above(line, file)
         if above is not None and above.kind == "answer" and above.line.message_id == message_id:
             return above.key
         first = self._answers.get((message_id,))
         if first is None or _is_again(first, line):
             return (message_id,)
         return (message_id, *line.key)
+
+    def _message_above(self, line: Line, file: int) -> Node | None:
+        """The message that a line hangs from, through lines that are none; None where these hang from one another alone."""
+        above, seen = self.named(line.parent_uuid, file), set[int]()
+        while above is not None and above.kind == "passing" and id(above) not in seen:
+            seen.add(id(above))
+            above = above.parent or self.named(above.line.parent_uuid, file)
+        return None if above is None or above.kind == "passing" else above
 
     def _agent_of(self, line: Line) -> str:
         """The sub-agent that a line of a main file belongs to, as early versions wrote them: by id, or by first line."""
