@@ -207,8 +207,11 @@ def test_what_cannot_be_read_is_told_once_its_file_is_still_and_once_alone(follo
 
 
 def test_what_cannot_be_followed_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="standard input cannot be followed"):
+    with pytest.raises(UsageError, match="standard input and pipes cannot be followed"):
         Follower(ledger, "claude-code", ["-"])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipes cannot be followed"):
+        Follower(ledger, "claude-code", [tmp_path / "pipe"])
     with pytest.raises(UsageError, match="not found"):
         Follower(ledger, "claude-code", [tmp_path / "nowhere"])
     with pytest.raises(UsageError, match="format"):

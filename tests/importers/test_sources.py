@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import os
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_standard_input_is_read(importing: Importing, hello: SessionFile, monkey
     raw = hello.path.read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(raw) if packed else raw)))
     assert importing("claude-code", "-").messages == 2
+
+
+@pytest.mark.parametrize("format", ["claude-code", "otlp"])
+def test_a_pipe_is_read_once_for_all(importing: Importing, hello: SessionFile, tmp_path: Path, format: str) -> None:
+    span = {
+        "traceId": "a" * 32,
+        "spanId": "b" * 16,
+        "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": "m"}}],
+    }
+    traces = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=[traces if format == "otlp" else hello.path.read_bytes()])
+    writing.start()
+    tally = importing(format, pipe)
+    writing.join()
+    assert (tally.threads, tally.problems, tally.notes) == (1, [], [])
 
 
 def test_a_problem_of_standard_input_names_it(importing: Importing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,7 +232,8 @@ def _same_kinds(one: Any, other: Any) -> bool:
 
 
 Text = Annotated[str, AfterValidator(_text)]
-Label = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_text)]
+LABEL_LENGTH = 500
+Label = Annotated[str, Field(min_length=1, max_length=LABEL_LENGTH), AfterValidator(_text)]
 Id = Annotated[str, Field(max_length=200), _id_type()]
 ThreadId = Annotated[str, Field(max_length=200), _id_type("thread_")]
 RunId = Annotated[str, Field(max_length=200), _id_type("run_")]

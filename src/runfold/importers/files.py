@@ -35,7 +35,7 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file, or standard input, whose bytes were read already."""
+    """A file, or standard input or a pipe, whose bytes were read already."""
 
     name: str
     path: Path | None
@@ -126,20 +126,34 @@ def _in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int = MOST_BYTES) -> list[SourceFile]:
     """Files as named, the wanted ones of folders and of all that is in them, `-` for standard input; each once.
 
-    `wanted` is asked for names without `.gz`. Raises UsageError where there is no such path.
+    A pipe that is named is read now, for that can be done once. `wanted` is asked for names without `.gz`. Raises UsageError
+    where there is no such path.
     """
     found: dict[str, SourceFile] = {}
     for given in paths:
         if str(given) == "-":
-            data = sys.stdin.buffer.read(most + 1)
-            found["-"] = SourceFile("stdin", None, len(data), data, most)
+            found["-"] = _read_now("stdin", sys.stdin.buffer, most)
             continue
         path = Path(given)
         if not path.exists():
             raise UsageError(f"file or folder {str(given)!r} not found; name an existing one, or - for standard input")
+        if is_pipe(path):
+            with path.open("rb") as pipe:
+                found[str(path)] = _read_now(str(path), pipe, most)
+            continue
         inside = [path]
         if path.is_dir():
             inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
         for item in inside:
             found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
     return list(found.values())
+
+
+def is_pipe(path: Path) -> bool:
+    """Return whether a path is neither a file nor a folder: what is read there once is not there again."""
+    return path.exists() and not path.is_dir() and not path.is_file()
+
+
+def _read_now(name: str, opened: BinaryIO, most: int) -> SourceFile:
+    data = opened.read(most + 1)
+    return SourceFile(name, None, len(data), data, most)

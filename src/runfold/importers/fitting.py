@@ -153,6 +153,19 @@ def _in_utc(moment: datetime) -> datetime:
         raise PydanticCustomError("time", "is outside of the years 1 to 9999 in UTC") from None
 
 
+def is_in_utc(moment: datetime) -> bool:
+    """Return whether a moment with a zone is one of the years 1 to 9999 in UTC too: others cannot be kept."""
+    return 1 < moment.year < 9999 or _has_year_in_utc(moment)
+
+
+def _has_year_in_utc(moment: datetime) -> bool:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
 def _no_flag(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("count", "is no number")
@@ -165,3 +178,5 @@ LocalMoment = Annotated[datetime, BeforeValidator(_from_epoch), AfterValidator(_
 """The same, of a source whose times have no zone: they are taken for UTC."""
 Count = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, lt=INT_LIMIT)]
 """How many: of tokens, mostly."""
+Amount = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, lt=1e12)]
+"""How much: of money."""

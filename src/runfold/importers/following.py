@@ -5,6 +5,7 @@ which these are is known of the others from earlier looks. As an import is, it i
 """
 
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_exponential
 
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError, VersionConflict
+from runfold.importers.files import is_pipe
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.import_name import checked_name, name_of_import
@@ -102,8 +104,8 @@ class Follower:
         Raises UsageError for an unknown format, a path that is not there, and standard input.
         """
         self._importer: Format = named(format)
-        if any(str(path) == "-" for path in paths):
-            raise UsageError("standard input cannot be followed; name files or folders, or leave out --follow")
+        if any(str(path) == "-" or is_pipe(Path(path)) for path in paths):
+            raise UsageError("standard input and pipes cannot be followed; name files or folders, or leave out --follow")
         find([path for path in paths if not Path(path).is_dir()], self._importer.wants)  # says which is not there
         self._ledger, self._format, self._paths = ledger, format, list(paths)
         self._told, self._processes = told or Told(), processes
@@ -229,12 +231,14 @@ class Follower:
         for path in map(Path, self._paths):
             for item in _inside(path, self._importer.wants) if path.is_dir() else [str(path)]:
                 try:
-                    stat = os.stat(item)  # noqa: PTH116  of thousands each second
+                    found = os.stat(item)  # noqa: PTH116  of thousands each second
                 except OSError:
                     continue
-                stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                if not stat.S_ISREG(found.st_mode):  # such as a pipe, which would be waited for
+                    continue
+                stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
                 most = self._ledger.settings.max_import_bytes
-                yield item, SourceFile(item, Path(item), stat.st_size, most=most, stamp=stamp, looks=self._looks)
+                yield item, SourceFile(item, Path(item), found.st_size, most=most, stamp=stamp, looks=self._looks)
 
 
 class _Done:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from runfold.importers.recording import Recording
 from runfold.importers.sources import Report, SourceFile
+from runfold.importers.tally import Problem
 
 
 @dataclass(frozen=True)
@@ -75,3 +76,25 @@ class Format:
     def of_parts(cls, wants: Callable[[str], bool], parts: Parts, version: int = 1) -> "Format":
         """Return a format that reads the files of one thread after those of another."""
         return cls(wants, parts.read, version, parts)
+
+
+class _Head(Protocol):
+    @property
+    def file(self) -> SourceFile: ...
+
+
+H = TypeVar("H", bound=_Head)
+OF_A_FILE = "file "
+"""How the name of a group begins that is a file which names no session."""
+
+
+def still_one(groups: Iterable[tuple[str, Sequence[H]]], report: Report) -> tuple[str, Sequence[H]]:
+    """Return the group that files were found to be, where they are read anew.
+
+    A file that was moved or written anew since then no longer belongs to it, which is told.
+    """
+    found = sorted(groups, key=lambda group: (group[0].startswith(OF_A_FILE), -len(group[1])))
+    for _, members in found[1:]:
+        for head in members:
+            report(Problem(head.file.name, None, "is no longer what it was when the import began; import it again"))
+    return found[0]

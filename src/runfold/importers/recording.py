@@ -20,10 +20,10 @@ from runfold.domain.parts import Part, TextPart
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunStarted
 from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTaken, StepStarted
-from runfold.domain.thread import ThreadImported
+from runfold.domain.thread import ThreadImported, ThreadRenamed
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
-from runfold.errors import DuplicateWithDifferentContent, ThreadNotFound
+from runfold.errors import CommandRefused, DuplicateWithDifferentContent, ThreadNotFound
 from runfold.handles.calling.local import BatchExecutor
 from runfold.handles.ledgers.batch import Batch
 from runfold.handles.message import Message
@@ -55,6 +55,8 @@ class ImportedBefore:
     """The part of a thread that the ledger held before the import."""
 
     exists: bool = False
+    renamed_by: str | None = None
+    """Who gave the thread the title that it has; None where it has that of its beginning."""
     counts: Tally = field(default_factory=Tally)
     runs: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
@@ -99,6 +101,7 @@ class ImportedBefore:
         self.states[run_id] += isinstance(event, StateSnapshotTaken | StatePatched)
         if (name := _IDS.get(type(event))) is not None:
             self.home[getattr(event, name)] = run_id
+        self.renamed_by = str(recorded.metadata.actor) if isinstance(event, ThreadRenamed) else self.renamed_by
         self.counts.count(event)
         match event:
             case ThreadImported():
@@ -159,6 +162,8 @@ class Recording:
         self.thread: Thread = batch.thread(thread_id)
         self.in_one_go = False
         """Whether no part of the thread may be stored without the rest: where its commands carry no ids."""
+        self.was_refused = False
+        """Whether a command was refused, by how things stand in the ledger."""
         self._is_trial = is_trial
         self._is_stored_in_part = False
         self._report = report
@@ -177,6 +182,11 @@ class Recording:
         if not self.known.exists:
             self.batch.create_thread(thread_id=self.thread.id, **created)
 
+    def rename(self, title: str, actor: str) -> None:
+        """Give the thread the source's title, unless somebody else has named it since."""
+        if self.known.renamed_by in {None, actor}:
+            self.thread.rename(title, actor=actor)
+
     @contextlib.contextmanager
     def of(self, piece: Placed) -> Iterator[None]:
         """Commands for one record of the source: where one is refused, that is a problem, and the rest goes in."""
@@ -184,6 +194,7 @@ class Recording:
         try:
             yield
         except OF_A_RECORD as error:
+            self.was_refused |= isinstance(error, CommandRefused)
             self._report(piece.problem(why(error)))
         finally:
             self._at = before
@@ -191,6 +202,13 @@ class Recording:
             self.count()
             self.batch.submit_store()
             self._is_stored_in_part = True
+
+    def tell(self, reason: str) -> None:
+        """Report a problem with the record that is worked on."""
+        self._report(self._place(reason))
+
+    def _place(self, reason: str) -> Problem:
+        return Problem(self.thread.id, None, reason) if self._at is None else self._at.problem(reason)
 
     def count(self) -> None:
         """Count what is collected, before it is stored."""
@@ -211,7 +229,7 @@ class Recording:
         """The same command with omissions, where it was too large."""
         instead = amended(call, self._limits)
         if instead is not None:
-            place = self._at.problem("") if self._at is not None else Problem(self.thread.id, None, "")
+            place = self._place("")
             self._report(Note(place.file, place.line, OMITTED))
         return instead
 

@@ -11,8 +11,8 @@ from runfold.importers.file_digests import imported_files
 from runfold.importers.format import SourceThread
 from runfold.importers.reading_digest import reading_digest
 from runfold.importers.recording import ImportedBefore, Recording
-from runfold.importers.sources import Report
-from runfold.importers.tally import Note, Reports, Tally
+from runfold.importers.sources import OF_A_RECORD, Report, why
+from runfold.importers.tally import Note, Problem, Reports, Tally
 from runfold.ledger import Ledger
 
 MOST_TRIES = 5
@@ -79,10 +79,20 @@ class SourceImport:
             except VersionConflict:
                 if tries == MOST_TRIES:
                     raise
+            except OF_A_RECORD as error:  # whatever one thread holds, the others go in
+                reports.take(self._problem(f"{why(error)}; the thread was left out"))
+                counts = ImportedBefore.of(self.ledger, self.source.thread_id).counts
+                return self._outcome(counts, 0, reports)
             else:
-                source = self.source
-                return Outcome(source.thread_id, source.label, source.size, counts.counted(), appended, reports)
+                return self._outcome(counts, appended, reports)
         raise AssertionError("the last try returns or raises")
+
+    def _outcome(self, counts: Tally, appended: int | None, reports: Reports) -> Outcome:
+        source = self.source
+        return Outcome(source.thread_id, source.label, source.size, counts.counted(), appended, reports)
+
+    def _problem(self, reason: str) -> Problem:
+        return Problem(self.source.files[0].name if self.source.files else self.source.label, None, reason)
 
     def _record(self, report: Report, *, may_be_new: bool) -> tuple[Tally, int | None]:
         """Return what the ledger holds of it then, and how many events were new; None where all of it was in."""
@@ -92,6 +102,10 @@ class SourceImport:
         is_in = known is not None and any(
             digest == source.digest and version >= self.version for digest, version in known.imports
         )
+        if known is not None and known.state.deleted:
+            if not is_in:
+                report(Note(source.label, None, "threads that were deleted, to which nothing is added"))
+            return ImportedBefore.of(self.ledger, source.thread_id).counts, None
         former = [_Former(self.ledger, each).state for each in source.replaces if each in exist]
         left = [thread for thread in former if source.thread_id not in thread.superseded_by]
         if known is None and self._stays(left, report):
@@ -102,7 +116,7 @@ class SourceImport:
         with self.ledger.batch(is_import=True, new_thread=new_thread, source=self.name) as batch:
             recording = Recording(self.ledger, batch, source.thread_id, report, is_new=new_thread is not None)
             if not is_in:
-                self._give(recording)
+                self._give(recording, is_archived=known is not None and known.state.archived)
             for thread in left:
                 batch.thread(thread.id).supersede((source.thread_id,), self._reason)
             recording.count()
@@ -128,9 +142,11 @@ class SourceImport:
             raise _ReadOnly
         return digest
 
-    def _give(self, recording: Recording) -> None:
+    def _give(self, recording: Recording, *, is_archived: bool) -> None:
         self.source.record(recording)
         if self.is_joined and not recording.has_news:
+            return
+        if is_archived and recording.was_refused:  # the same goes in once the thread is restored
             return
         imported = ThreadImported(
             format=self.format,

@@ -280,7 +280,7 @@ def test_a_circle_of_parents_and_lines_in_any_order_are_taken(tmp_path: Path) ->
 @pytest.mark.timeout(20)
 def test_lines_that_hang_from_one_another_in_any_way_are_taken(tmp_path: Path) -> None:
     for seed in range(60):
-        chance, told = random.Random(seed), Lines(f"s-{seed}")
+        chance, told = random.Random(seed), Lines(f"s-{seed}")  # noqa: S311
         names = [f"{seed}-{number}" for number in range(chance.randint(2, 9))]
         for name in names:
             above, kind = chance.choice([None, name, *names]), chance.choice(["prompt", "answer", "system", "progress"])

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from runfold.errors import InvalidEvent
 from runfold.importers.claude.usage import provider_of, usages_of
 
 ADVICE = {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 823, "output_tokens": 1612}
@@ -15,7 +14,10 @@ def said(input_tokens: int, output_tokens: int, **more: Any) -> dict[str, Any]:
 
 
 def used(usage: dict[str, Any], model: str | None = "claude-sonnet-4-5") -> list[tuple[Any, ...]]:
-    return [(each.iteration, each.model, each.counts.input_tokens, each.counts.output_tokens) for each in usages_of(usage, model)]
+    faults: list[str] = []
+    found = usages_of(usage, model, faults.append)
+    assert faults == []
+    return [(each.iteration, each.model, each.counts.input_tokens, each.counts.output_tokens) for each in found]
 
 
 OWN = "claude-sonnet-4-5"
@@ -71,7 +73,7 @@ def test_each_run_of_a_model_is_one_usage_and_never_counted_beside_its_sum(
 def test_what_a_sum_tells_more_closely_than_its_iterations_is_believed() -> None:
     written = {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 95}
     usage = {"input_tokens": 1, "output_tokens": 2, "cache_creation_input_tokens": 100, "cache_creation": written}
-    (own,) = usages_of({**usage, "iterations": [said(1, 2, cache_creation_input_tokens=100)]}, OWN)
+    (own,) = usages_of({**usage, "iterations": [said(1, 2, cache_creation_input_tokens=100)]}, OWN, pytest.fail)
     assert own.counts.kept_an_hour == 95
 
 
@@ -84,15 +86,42 @@ def test_tiers_searches_and_the_providers_own_words_are_kept() -> None:
         "server_tool_use": {"web_search_requests": 3},
         "iterations": [said(412, 531), ADVICE],
     }
-    own, advice = usages_of(usage, OWN)
+    own, advice = usages_of(usage, OWN, pytest.fail)
     assert (own.raw, own.service_tier, own.web_search_requests) == (usage, "fast", 3)
     assert (advice.raw, advice.web_search_requests) == (ADVICE, None)
 
 
 @pytest.mark.parametrize("iteration", [{"output_tokens": "n/a"}, {"input_tokens": 12.5}])
-def test_an_odd_count_of_an_iteration_is_named_by_its_place(iteration: dict[str, Any]) -> None:
-    with pytest.raises(InvalidEvent, match=r"iterations\[1\]"):
-        usages_of({"input_tokens": 1, "output_tokens": 2, "iterations": [said(1, 2), {"type": "message", **iteration}]}, OWN)
+def test_an_odd_count_of_an_iteration_is_named_by_its_place_and_the_others_stand(iteration: dict[str, Any]) -> None:
+    faults: list[str] = []
+    usage = {"input_tokens": 1, "output_tokens": 2, "iterations": [said(1, 2), {"type": "message", **iteration}]}
+    own, _ = usages_of(usage, OWN, faults.append)
+    assert (own.counts.input_tokens, own.counts.output_tokens, len(faults)) == (1, 2, 1)
+    assert "iterations[1]" in faults[0]
+
+
+COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+ODD = (True, False, -1, 0.5, "n/a", [], {}, float("inf"), 10**30)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("name", [*COUNTS, "cache_creation", "server_tool_use", "service_tier", "speed", "iterations"])
+def test_what_is_odd_of_a_usage_is_told_and_the_rest_is_counted(name: str, odd: Any) -> None:
+    faults: list[str] = []
+    whole = dict.fromkeys(COUNTS, 7)
+    (own,) = usages_of({**whole, name: odd}, OWN, faults.append)
+    told = {one: value for one, value in own.fields().items() if one in COUNTS and value is not None}
+    assert told == {one: 7 for one in COUNTS if one != name}
+    fits = (name in {"service_tier", "speed"} and odd == "n/a") or (name == "iterations" and odd == [])
+    fits = fits or (name in {"cache_creation", "server_tool_use"} and odd == {})
+    assert [name in fault for fault in faults] == ([] if fits else [True])
+
+
+def test_no_part_of_what_was_kept_exceeds_its_whole() -> None:
+    faults: list[str] = []
+    usage = {"input_tokens": 1, "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 6}}
+    (own,) = usages_of(usage, OWN, faults.append)
+    assert (own.counts.cache_creation_input_tokens, own.counts.kept_an_hour, len(faults)) == (5, None, 1)
 
 
 @pytest.mark.parametrize(

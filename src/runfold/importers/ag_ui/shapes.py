@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from runfold.importers.ag_ui.told import told_in
+from runfold.importers.fitting import Count, is_in_utc
 from runfold.importers.sources import CamelShape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +22,7 @@ def moment(value: Any) -> datetime | None:
         except ValueError:
             return None
     if isinstance(value, datetime):
-        return value if value.tzinfo is not None else None
+        return value if value.tzinfo is not None and is_in_utc(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     for least, most, microseconds in _UNITS:
@@ -57,12 +58,12 @@ class Used(CamelShape):
 
     provider: str | None = None
     model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    cache_write_input_tokens: Count | None = None
 
 
 class AgUiEvent(CamelShape):

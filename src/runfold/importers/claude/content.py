@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
+from runfold.domain.values import LABEL_LENGTH
 from runfold.importers.claude.lines import Block, text_of
 from runfold.importers.claude.nodes import Node
 
@@ -31,7 +32,8 @@ def parts_of(block: Block) -> Iterator[Part]:
 
 
 def _is_file(source: dict[str, Any]) -> bool:
-    return isinstance(source.get("media_type"), str) and isinstance(source.get("data"), str)
+    media_type = source.get("media_type")
+    return isinstance(media_type, str) and 0 < len(media_type) <= LABEL_LENGTH and isinstance(source.get("data"), str)
 
 
 def result_parts(content: Any) -> Iterator[Part]:

@@ -11,6 +11,7 @@ import orjson
 
 from runfold.errors import InvalidEvent
 from runfold.importers.claude.speakers import queued_content
+from runfold.importers.fitting import is_in_utc
 from runfold.importers.sources import Piece
 
 MESSAGES = ("user", "assistant")
@@ -170,10 +171,10 @@ def line_of(record: dict[str, Any], piece: Piece) -> Line | None:
 
 
 def moment_of(record: dict[str, Any]) -> datetime | None:
-    """Return a record's time; None for what is none, or has no zone."""
+    """Return a record's time; None for what is none, has no zone, or is not of the years 1 to 9999 in UTC."""
     try:
         moment = datetime.fromisoformat(record.get("timestamp"))  # type: ignore[arg-type]  # what is no text is refused
-        return moment if moment.tzinfo is not None and moment.utcoffset() is not None else None
+        return moment if moment.utcoffset() is not None and is_in_utc(moment) else None
     except (TypeError, ValueError):
         return None
 

@@ -73,6 +73,8 @@ class Node:
     is_placed: bool = False
     used: tuple[Used, ...] | None = None
     """What the answer used, once that was looked for: when it is whole."""
+    odd: list[str] = field(default_factory=list)
+    """What did not fit of that."""
     kept_from: "Node | None" = None
     """Of a compaction's boundary: the first message that was kept as it was."""
 

@@ -82,7 +82,8 @@ class _SessionRecorder:
                 self._tell(agent, parent=root_id, at_version=1)
         if not self.session.main.turns and self.earlier is None:
             self._hear_of(root_id, max((node.lines[-1] for node in nodes), key=_time))
-        self._settle_head()
+        with self.recording.of(root.line.piece):
+            self._settle_head()
 
     def _begin(self, first: Line) -> None:
         sessions, record = self.session.story.sessions, first.record
@@ -94,7 +95,8 @@ class _SessionRecorder:
         more = {} if first.session_id is None else {"external_ref": first.session_id}
         self.recording.begin(agent_id=FORMAT, metadata=metadata, **more, **_envelope(PERSON, first))
         if self.session.title is not None:
-            self.recording.thread.rename(self.session.title, actor=CLIENT)
+            with self.recording.of(first.piece):
+                self.recording.rename(self.session.title, CLIENT)
 
     def _spawn(self, call: Call, run_id: str, version: int) -> None:
         for agent in self.agent_of.get(self.ids.call(call), ()):

@@ -11,6 +11,7 @@ from typing import Any
 from runfold.commands.caller import Envelope
 from runfold.domain.approval_events import ONLY_PEOPLE
 from runfold.domain.thread import MAIN as MAIN_HEAD
+from runfold.errors import InvalidEvent
 from runfold.importers.claude.asks import Ask, asks_of
 from runfold.importers.claude.compaction import stated
 from runfold.importers.claude.content import content_of, parts_of, result_parts
@@ -23,17 +24,18 @@ from runfold.importers.claude.nodes import MAIN, Call, Node, Turn
 from runfold.importers.claude.speakers import CLIENT, PERSON
 from runfold.importers.claude.usage import Used, provider_of, usages_of
 from runfold.importers.recording import Recording, SourceRun
+from runfold.importers.sources import OF_A_RECORD
 
 Spawn = Callable[[Call, str, int], None]
 """Called with each call, its run and its version there: a sub-agent may have been started by it."""
 
 
 def used_in(node: Node) -> tuple[Used, ...]:
-    """Return what an answer used, by its last line's word: one usage for each run of a model. Raises InvalidEvent."""
+    """Return what an answer used, by its last line's word: one usage for each run of a model. `odd` is what did not fit."""
     if node.used is None:
         line = node.reported if node.is_model else None
         usage = line.usage if line is not None else None
-        node.used = () if line is None or usage is None else usages_of(usage, text_of(line.message, "model"))
+        node.used = () if line is None or usage is None else usages_of(usage, text_of(line.message, "model"), node.odd.append)
     return node.used
 
 
@@ -60,16 +62,18 @@ class Talk:
         self.origin = origin
         """What `start_run` takes for a turn that hangs from nothing."""
         self.source_runs: dict[Turn, SourceRun] = {}
+        self.left_out: set[Turn] = set()
+        """The turns whose run could not begin."""
         self.compacted: set[Node] = set()
         """The boundaries of compactions that were told of: each is, with the line after it, which may be its summary."""
 
     def tell(self, node: Node) -> None:
         """Give the commands for one message, and end its run with its last."""
         turn = node.turn
-        if turn is None:
+        if turn is None or turn in self.left_out:
             return
         with self.recording.of(node.line.piece):
-            source_run = self.source_runs.get(turn) or self._begin(turn)
+            source_run = self.source_runs.get(turn) or self._begun(turn)
             if node is turn.awake and node is not turn.opener and not self._is_in(node):
                 source_run.tip.start(**self._envelope(self._author(node), node.line))
             if node.parent is not None and node.parent.kind == "boundary" and node.parent not in self.compacted:
@@ -83,6 +87,16 @@ class Talk:
                 self._end(self.source_runs[turn], turn)
 
     # Runs
+
+    def _begun(self, turn: Turn) -> SourceRun:
+        """The run of a turn that begins now; one that cannot is left out with all that is in it."""
+        try:
+            if turn.parent in self.left_out:
+                raise InvalidEvent("", "the turn that it goes on from was left out; so is this one")
+            return self._begin(turn)
+        except OF_A_RECORD:
+            self.left_out.add(turn)
+            raise
 
     def _begin(self, turn: Turn) -> SourceRun:
         """The run of a turn: asked for where only the client has written yet, else begun."""
@@ -183,15 +197,22 @@ class Talk:
         more = {} if node.is_model else {"author": author}
         source_run.add_message("assistant", parts, message_id=message_id, **more, **self._envelope(author, node.line))
         for call in node.calls:
-            self._call(source_run, call, message_id)
+            with self.recording.of(call.line.piece):
+                self._call(source_run, call, message_id)
         for used in used_in(node):
-            iteration = () if used.iteration is None else (f"iteration {used.iteration}",)
-            source_run.use(
-                self.ids.of("usage", *node.key, *iteration),
-                provider=provider_of(text_of(node.line.message, "id")),
-                **self._envelope(self.agent, node.lines[-1]),
-                **used.fields(),
-            )
+            with self.recording.of((node.reported or node.line).piece):
+                self._use(source_run, node, used)
+        for reason in node.odd:
+            self.recording.tell(reason)
+
+    def _use(self, source_run: SourceRun, node: Node, used: Used) -> None:
+        iteration = () if used.iteration is None else (f"iteration {used.iteration}",)
+        source_run.use(
+            self.ids.of("usage", *node.key, *iteration),
+            provider=provider_of(text_of(node.line.message, "id")),
+            **self._envelope(self.agent, node.lines[-1]),
+            **used.fields(),
+        )
 
     def _call(self, source_run: SourceRun, call: Call, message_id: str) -> None:
         call_id, block = self.ids.call(call), call.block
@@ -217,7 +238,8 @@ class Talk:
 
     def _tell_user(self, source_run: SourceRun, node: Node) -> None:
         for block, call in node.results:
-            self._answer(source_run, node, block, call)
+            with self.recording.of(node.line.piece):
+                self._answer(source_run, node, block, call)
         if node.has_words:
             author = self._author(node)
             envelope = self._envelope(author, node.line)

@@ -10,9 +10,11 @@ the sum. What the sum holds already is never counted beside it, and what it leav
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from runfold.importers.sources import Shape, shaped
+from runfold.importers.fitting import Count, fitted
+from runfold.importers.sources import Shape
+from runfold.importers.turns.values import Fault
 
 _MESSAGE = "message"
 _OF_THE_MODEL = frozenset({_MESSAGE, "compaction"})
@@ -30,23 +32,23 @@ def provider_of(message_id: str | None) -> str:
 class CacheCreation(Shape):
     """For how long what was written to the cache is kept."""
 
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class ServerToolUse(Shape):
     """Calls of tools that the provider ran, and charges for."""
 
-    web_search_requests: int | None = None
+    web_search_requests: Count | None = None
 
 
 class Counts(Shape):
     """The tokens of one run of a model. Those of caches stand beside the input."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
 
     @property
@@ -58,6 +60,9 @@ class Counts(Shape):
     def kept_an_hour(self) -> int | None:
         """Tokens written to a cache that is kept for an hour; None where the source does not tell."""
         return None if self.cache_creation is None else self.cache_creation.ephemeral_1h_input_tokens
+
+
+C = TypeVar("C", bound=Counts)
 
 
 class Iteration(Counts):
@@ -104,11 +109,11 @@ class Used:
         }
 
 
-def usages_of(reported: Mapping[str, Any], model: str | None) -> tuple[Used, ...]:
-    """Return what an answer of this model used, in the order of its iterations. Raises InvalidEvent for odd counts."""
-    whole = shaped(Sum, reported, "message.usage")
+def usages_of(reported: Mapping[str, Any], model: str | None, fault: Fault) -> tuple[Used, ...]:
+    """Return what an answer of this model used, in the order of its iterations. What is odd is a fault, and left out."""
+    whole = _fitting(Sum, dict(reported), "message.usage", fault)
     listed = [item for item in whole.iterations or () if isinstance(item, dict)]
-    iterations = [shaped(Iteration, item, f"message.usage.iterations[{place}]") for place, item in enumerate(listed)]
+    iterations = [_fitting(Iteration, item, f"message.usage.iterations[{place}]", fault) for place, item in enumerate(listed)]
     tier = "fast" if whole.speed == "fast" else whole.service_tier
     searches = whole.server_tool_use.web_search_requests if whole.server_tool_use is not None else None
 
@@ -127,6 +132,16 @@ def usages_of(reported: Mapping[str, Any], model: str | None) -> tuple[Used, ...
         counts = whole  # the same, and it may tell more
     own = Used(None, iterations[head].model or model, counts, dict(reported), tier, searches)
     return (own, *(beside(place) for place in range(len(iterations)) if place != head))
+
+
+def _fitting(shape: type[C], value: dict[str, Any], path: str, fault: Fault) -> C:
+    """What fits of counts, without a part that exceeds its whole."""
+    found = fitted(shape, value, fault, path)
+    written, kept = found.cache_creation_input_tokens, found.kept_an_hour
+    if written is None or kept is None or kept <= written:
+        return found
+    fault(f"{path}.cache_creation: {kept} tokens kept for an hour exceed the {written} that they are part of; left out")
+    return found.model_copy(update={"cache_creation": None})
 
 
 def _in_sum(whole: Counts, iterations: list[Iteration]) -> list[int]:

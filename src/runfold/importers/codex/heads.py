@@ -10,6 +10,7 @@ from uuid import UUID
 
 from runfold.errors import InvalidEvent
 from runfold.importers.codex.lines import META, line_of, pieces
+from runfold.importers.format import OF_A_FILE
 from runfold.importers.sources import SourceFile
 from runfold.importers.turns.values import mapping, text
 
@@ -129,7 +130,7 @@ class Heads:
         at, seen = head, set[str]()
         while True:
             if not at.metas:
-                return f"file {at.file.name}"
+                return f"{OF_A_FILE}{at.file.name}"
             first = at.metas[-1]
             session_id = session_id_of(first) or ""
             before = before_of(first)

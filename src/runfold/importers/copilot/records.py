@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runfold.errors import InvalidEvent
+from runfold.importers.format import OF_A_FILE
 from runfold.importers.sources import Piece, Report, SourceFile, lines
 from runfold.importers.turns.values import Fault, mapping, moment, text
 
@@ -72,7 +73,7 @@ def head_of(file: SourceFile) -> Head:
             except InvalidEvent:
                 continue
             about = first.data if first.type == "session.start" else {}
-            return Head(file, first.id or text(mapping(about).get("sessionId")) or f"file {file.name}", about)
+            return Head(file, first.id or text(mapping(about).get("sessionId")) or f"{OF_A_FILE}{file.name}", about)
     except InvalidEvent:
-        return Head(file, f"file {file.name}", {})
-    return Head(file, f"file {file.name}", {})
+        return Head(file, f"{OF_A_FILE}{file.name}", {})
+    return Head(file, f"{OF_A_FILE}{file.name}", {})

@@ -17,7 +17,7 @@ from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.codex.path import FORMAT as NAME
 from runfold.importers.codex.path import Spawner
 from runfold.importers.codex.reading import Reader
-from runfold.importers.format import Format, Parts, SourceThread
+from runfold.importers.format import Format, Parts, SourceThread, still_one
 from runfold.importers.sources import Report, SourceFile, guarded, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -36,7 +36,7 @@ def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[Source
 
 def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
     """The conversation in files that belong together; None where nobody has said anything yet."""
-    ((root, members),) = _members(files)
+    root, members = still_one(_members(files), report)
     return _Reading(root, members, report).thread()
 
 

@@ -15,7 +15,7 @@ from runfold.ids import stable_id
 from runfold.importers.copilot.reading import Reader
 from runfold.importers.copilot.records import FORMAT as NAME
 from runfold.importers.copilot.records import Head, head_of, record_of
-from runfold.importers.format import Format, Parts, SourceThread
+from runfold.importers.format import Format, Parts, SourceThread, still_one
 from runfold.importers.sources import Report, SourceFile, guarded, lines, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -41,7 +41,7 @@ def _members(files: Sequence[SourceFile]) -> dict[str, list[Head]]:
 
 def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
     """The session in files that belong together; None where nothing has happened yet."""
-    ((root, heads),) = _members(files).items()
+    root, heads = still_one(_members(files).items(), report)
     ids = tuple(dict.fromkeys(head.session_id for head in heads if head.session_id is not None)) or (root,)
     session = Session(stable_id("thread", NAME, root), NAME, ids[0], ids, _about(heads[0]))
     digests: set[str] = set()

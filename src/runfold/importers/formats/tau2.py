@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field
 
 from runfold.errors import InvalidEvent
-from runfold.importers.fitting import LocalMoment
+from runfold.importers.fitting import Amount, Count, LocalMoment
 from runfold.importers.format import Format
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document, why
 from runfold.importers.trial_files import each, ends, reader
@@ -32,8 +32,8 @@ class Call(Shape):
 class Usage(Shape):
     """Tokens of one completion."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
 
 
 class Spoken(Shape):
@@ -45,7 +45,7 @@ class Spoken(Shape):
     id: str = ""
     error: bool = False
     timestamp: LocalMoment | None = None
-    cost: float | None = None
+    cost: Amount | None = None
     usage: dict[str, Any] | None = None
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from runfold.domain.json_text import canonical
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
+from runfold.importers.fitting import Amount
 from runfold.importers.format import Format
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document
 from runfold.importers.trial_files import each, ends, reader
@@ -54,7 +55,7 @@ class Info(Shape):
     """What is known of a trial beside its messages."""
 
     task: Task = Task()
-    user_cost: float | None = None
+    user_cost: Amount | None = None
     error: str | None = None
 
 

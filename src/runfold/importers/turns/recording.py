@@ -49,8 +49,9 @@ class _Recorder:
             metadata=self.session.metadata,
             **_envelope(self.client, turns[0].at if turns else None),
         )
-        if self.session.title is not None:
-            self.recording.thread.rename(self.session.title, actor=self.client)
+        if self.session.title is not None and turns:
+            with self.recording.of(turns[0].piece):
+                self.recording.rename(self.session.title, self.client)
         for turn in turns:
             with self.recording.of(turn.piece):
                 self._open(turn)
