@@ -60,6 +60,11 @@ class MethodCall(Generic[R]):
         kwargs = {name: (value,) if isinstance(value, str) and name in named else value for name, value in self.kwargs.items()}
         return replace(self, args=args, kwargs=kwargs)
 
+    def named(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is given, each with its name."""
+        yield from ((name, value) for value, name in self._placed() if name)
+        yield from self.kwargs.items()
+
     def _placed(self) -> Iterator[tuple[Any, str]]:
         """Yield what is given by its place, with its name; more than the method takes have none, and the call refuses them."""
         yield from zip_longest(self.args, [*_signature(self.method).parameters][1 : len(self.args) + 1], fillvalue="")

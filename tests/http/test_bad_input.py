@@ -186,6 +186,26 @@ def test_a_question_that_cannot_be_asked_is_refused_with_what_can(
     refused(client.get(f"/runs?{query}"), status)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/threads/{thread}/items?first=99999999999999999999",
+        "/threads/{thread}/items?at_version=-9223372036854775809",
+        "/runs/{run}/messages?at_version=-1",
+        "/threads/{thread}/messages?head=%00",
+        "/goals/%00/progress",
+        "/goals/%00/patterns",
+        "/goals/a%00b/improvements",
+        "/nodes/%00/performance",
+    ],
+)
+def test_what_a_single_question_cannot_be_asked_with_is_refused_and_no_fault_of_the_database(
+    client: httpx2.Client, ledger: Ledger, run: Run, path: str
+) -> None:
+    ledger.fold("goals", "decision_log", "run_summaries")
+    refused(client.get(path.format(run=run.id, thread=run.view().thread_id)), 400)
+
+
 def test_a_body_that_is_not_json_at_all_is_of_the_wrong_kind(client: httpx2.Client, run: Run) -> None:
     refused(client.put(f"/runs/{run.id}/state", content=b"state=1", headers={"Content-Type": "text/plain"}), 415)
 

@@ -21,8 +21,9 @@ from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, Waiti
 from runfold.queries.lists.parameters import Parameter, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, page_of
+from runfold.queries.question import question
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import Reader
 
 _BATCH = 1000

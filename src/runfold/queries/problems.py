@@ -10,7 +10,8 @@ from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direc
 from runfold.queries.lists.parameters import checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 
 
 class ProblemParameters(Paging, total=False):

@@ -12,7 +12,8 @@ from runfold.queries.lists.paging import Direction, Listing, Paging, direction, 
 from runfold.queries.lists.parameters import checked, parameters_of
 from runfold.queries.lists.where import Where
 from runfold.queries.page import Page
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import LATEST
 
 

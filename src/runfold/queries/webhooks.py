@@ -22,7 +22,8 @@ from runfold.errors import RunNotFound, WebhookNotFound
 from runfold.feed.run_watch import ENDINGS
 from runfold.ids import stable_id
 from runfold.queries.lists.parameters import Parameter
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import LATEST, TenantReader

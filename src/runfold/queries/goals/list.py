@@ -7,7 +7,8 @@ from runfold.queries.goals.current import current
 from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direction, limit
 from runfold.queries.lists.parameters import checked, narrowed
 from runfold.queries.page import Page
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 
 
 class GoalParameters(Paging, total=False):

@@ -5,7 +5,7 @@ It is counted in the read models, where words are kept as digests; the log is as
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Annotated, Any, Literal, NamedTuple, Unpack
 
 from runfold.domain.decision import DecisionMade
 from runfold.domain.event import Event
@@ -18,13 +18,16 @@ from runfold.projections.goals import GoalRow, Goals
 from runfold.queries.decisions import outcome_in
 from runfold.queries.goals.current import current
 from runfold.queries.lists.paging import OverThreads
+from runfold.queries.lists.parameters import Parameter
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import Reader
 
 MODELS = ("goals", "decision_log")
+GOAL, _NODE = Parameter("The goal's id."), Parameter("The node's id.")
 COMMON_FAILURES, COMMON_CHOICES = 5, 50
 UNKNOWN_ERROR = "unknown error"
 
@@ -157,13 +160,13 @@ def counted(snapshot: Snapshot, goal_id: str) -> Counted:
 
 
 @question
-def patterns(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> Patterns:
+def patterns(source: LocalSource, goal_id: Annotated[str, GOAL], **waiting: Unpack[OverThreads]) -> Patterns:
     """What repeats over all runs towards a goal: failures, nodes, choices. Raises GoalNotFound, ReadModelBehind."""
     return _patterns(source, goal_id, waiting)
 
 
 @question
-def improvements(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> list[Improvement]:
+def improvements(source: LocalSource, goal_id: Annotated[str, GOAL], **waiting: Unpack[OverThreads]) -> list[Improvement]:
     """What a goal's patterns suggest to make better. Raises GoalNotFound, ReadModelBehind."""
     return suggested_by(_patterns(source, goal_id, waiting))
 
@@ -174,7 +177,7 @@ def suggested_by(found: Patterns) -> list[Improvement]:
 
 
 @question
-def node_performance(source: LocalSource, node_id: str, **waiting: Unpack[OverThreads]) -> NodePerformance:
+def node_performance(source: LocalSource, node_id: Annotated[str, _NODE], **waiting: Unpack[OverThreads]) -> NodePerformance:
     """How a node does, over all runs; one that nobody has heard of has made no decisions. Raises ReadModelBehind."""
     with source.snapshot("decision_log", asked=waiting) as snapshot:
         return _node_performance(snapshot, node_id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Annotated, Any, Literal, NamedTuple, Unpack
 
 from runfold.domain.decision import DecisionMade
 from runfold.domain.problem import ConstraintViolated
@@ -19,11 +19,12 @@ from runfold.domain.run_events import Constraint, Criterion, Goal, RunCreated
 from runfold.history.views import View
 from runfold.projections.goals import GoalRow
 from runfold.queries.decisions import made_at
-from runfold.queries.goals.patterns import goal_row
+from runfold.queries.goals.patterns import GOAL, goal_row
 from runfold.queries.lists.paging import OverThreads
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import Reader
 
@@ -130,7 +131,7 @@ class GoalRecord(NamedTuple):
 
 
 @question
-def goal_progress(source: LocalSource, goal_id: str, **waiting: Unpack[OverThreads]) -> GoalProgress:
+def goal_progress(source: LocalSource, goal_id: Annotated[str, GOAL], **waiting: Unpack[OverThreads]) -> GoalProgress:
     """How far a goal has come, criterion by criterion, and what to do. Raises GoalNotFound, ReadModelBehind."""
     with source.snapshot(*MODELS, asked=waiting) as snapshot:
         record = goal_record(snapshot, goal_id)

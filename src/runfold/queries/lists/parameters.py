@@ -31,6 +31,7 @@ from runfold.domain.times import DayCounts
 from runfold.domain.values import texts
 from runfold.errors import UsageError
 from runfold.queries.lists.where import Where, moment, number, seconds, span, truth, words
+from runfold.store.cursor import MOST_POSITION
 
 Kind = type[str] | type[int] | type[float] | type[bool] | type[datetime] | type[date] | type[timedelta]
 Comparison = Literal["=", ">=", "<="]
@@ -83,7 +84,12 @@ def at_most(column: str, help: str) -> Parameter:
     return Parameter(help, compares=("<=", column))
 
 
-AT_VERSION = Parameter("As of this version of the run's stream; the present if not given.")
+def version(help: str) -> Parameter:
+    """A parameter that is a version of a run's stream; 0 is before its first event."""
+    return Parameter(help, least=0, most=MOST_POSITION)
+
+
+AT_VERSION = version("As of this version of the run's stream; the present if not given.")
 """Of a question about one run."""
 
 
@@ -102,6 +108,7 @@ class ListParameter(NamedTuple):
     default: Any
     compares: tuple[Comparison, str] | None
     day: DayCounts
+    takes_none: bool
 
     def checked(self, value: Any) -> Any:
         """Return a value as its kind; a tuple of texts where several may be given. Raises UsageError."""
@@ -147,6 +154,7 @@ def _parameter(name: str, hint: Any) -> ListParameter:
         said.default,
         said.compares,
         said.day,
+        NoneType in get_args(plain),
     )
 
 
@@ -161,6 +169,15 @@ def described_by(question: Callable[..., Any]) -> type | None:
     """The `TypedDict` of a question's parameters; None where it has none."""
     hints = get_type_hints(inspect.unwrap(question), include_extras=True).values()
     return next((inner for hint in hints for inner in get_args(hint)[:1] if is_typeddict(inner)), None)
+
+
+@cache
+def own_parameters(question: Callable[..., Any]) -> Mapping[str, ListParameter]:
+    """The texts, numbers and yes or no that a question is asked with by itself, beside the parameters of a list, by name."""
+    hints = get_type_hints(inspect.unwrap(question), include_extras=True)
+    described = [name for name, hint in hints.items() if any(isinstance(said, Parameter) for said in get_args(hint)[1:])]
+    found = [_parameter(name, hints[name]) for name in described]
+    return {each.name: each for each in found if each.kind in {str, int, bool} and not (each.is_repeatable or each.words)}
 
 
 def checked(given: Mapping[str, Any], described: type) -> dict[str, Any]:

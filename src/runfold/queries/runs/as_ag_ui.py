@@ -5,7 +5,8 @@ from typing import Any
 from runfold.domain.message import MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.errors import RunNotFound, UsageError
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.filter import Filter
 
 

@@ -16,7 +16,8 @@ from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direc
 from runfold.queries.lists.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore, Where, before, span
 from runfold.queries.page import Page
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 
 SILENT_FOR = "1h"
 _SEVERITIES = get_args(Severity)

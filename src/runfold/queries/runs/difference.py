@@ -19,9 +19,10 @@ from runfold.projections.fold import fold_all
 from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.runs.summary import RunSummary
 from runfold.projections.usage import Usage, UsageEntry
-from runfold.queries.lists.parameters import Parameter
+from runfold.queries.lists.parameters import version
+from runfold.queries.question import question
 from runfold.queries.runs.own_decisions import OwnDivergence, own_divergence
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.queries.usage.totals import Ungrouped, usage_total
 from runfold.store.reading.reader import LATEST, TenantReader
 
@@ -128,8 +129,8 @@ def diff(
     run_a: str,
     run_b: str,
     *,
-    version_a: Annotated[int | None, Parameter("The first run as of this version of its stream.")] = None,
-    version_b: Annotated[int | None, Parameter("The second run as of this version of its stream.")] = None,
+    version_a: Annotated[int | None, version("The first run as of this version of its stream.")] = None,
+    version_b: Annotated[int | None, version("The second run as of this version of its stream.")] = None,
 ) -> RunDiff:
     """Two runs side by side along their paths, or a run at two versions: where they part, and what differs after that.
 

@@ -18,13 +18,14 @@ from runfold.queries.lists.paging import Direction, Paging, Waiting, direction, 
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, Standing, page_of
+from runfold.queries.question import question
 from runfold.queries.runs.failed_parts import TYPES as PART_TYPES
 from runfold.queries.runs.failed_parts import FailedPart, failed_parts
 from runfold.queries.runs.list import run_page
 from runfold.queries.runs.summary import MODELS as SUMMARY_MODELS
 from runfold.queries.runs.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import TenantReader
 
 RECENT = 10

@@ -8,8 +8,9 @@ from runfold.errors import RunNotFound
 from runfold.history.views import View
 from runfold.queries.lists.paging import Waiting
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.runs.summary import run_row
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 
 
 class RunFigures(View):

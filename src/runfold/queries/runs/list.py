@@ -13,8 +13,9 @@ from runfold.queries.lists.paging import Direction, Listing, OverThreads, Paging
 from runfold.queries.lists.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore, Where
 from runfold.queries.page import Page, Standing
+from runfold.queries.question import question
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.queries import filled, named_queries
 
 ACTIVE: tuple[Status, ...] = ("created", "running", "waiting", "stuck")

@@ -10,8 +10,9 @@ from runfold.errors import UsageError
 from runfold.history.views import View
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.runs.list import RunFilters, how_many, threads_of_runs, where_runs
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.queries import filled, named_queries
 
 DEFAULT_SIZE, MOST_DRAWN, LONGEST_SEED = 25, 10_000, 200

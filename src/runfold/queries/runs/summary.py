@@ -19,9 +19,10 @@ from runfold.projections.run_summaries import RunSummaries
 from runfold.projections.runs.summary import RunSummary
 from runfold.queries.lists.paging import Waiting
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.runs.made import made, opening
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import Reader
 
 MODELS = ("run_summaries", "decision_log", "problems")

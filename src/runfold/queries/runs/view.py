@@ -12,7 +12,8 @@ from runfold.history.step_list import Order, StepView, step_list
 from runfold.history.views import RunView
 from runfold.queries.lists.paging import direction, ordered
 from runfold.queries.lists.parameters import AT_VERSION
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 
 
 @question

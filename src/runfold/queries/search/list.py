@@ -11,11 +11,12 @@ from runfold.queries.lists.paging import Paging, cursor_of, invalid_cursor, limi
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, page_of
+from runfold.queries.question import question
 from runfold.queries.search.excerpts import Excerpt
 from runfold.queries.search.found_texts import ItemRow, found_in
 from runfold.queries.search.text import Wanted, wanted_of
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 
 DEFAULT_LIMIT = 20
 WORDS = Parameter(

@@ -1,15 +1,14 @@
 """Where questions are answered: the port, and the database behind it.
 
-A question is a function of a `LocalSource` under `@question`. `Reading` has it as a method; called, the method hands the call
-to the source of that reading. The database makes the call; a client of a server sends the request that stands for it.
+A question (`queries/question.py`) is handed as a call to the source of its reading. The database makes the call; a client of a
+server sends the request that stands for it.
 """
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from runfold.domain.recorded import Recorded
 from runfold.domain.run import Run
@@ -27,7 +26,6 @@ from runfold.queries.sources.read_models import ReadModels
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.reading.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
 
-P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S", bound="Source")
 
@@ -55,24 +53,6 @@ class Source(Protocol):
 
     def answer(self, call: MethodCall[T]) -> T:
         """Answer a question. Raises LedgerError."""
-
-
-class Asks(Protocol):
-    """What has questions as its methods."""
-
-    @property
-    def source(self) -> Source:
-        """Where they are answered."""
-
-
-def question(answered: Callable[Concatenate["LocalSource", P], T]) -> Callable[Concatenate[Asks, P], T]:
-    """Make a method of what answers a question: called, it hands the call to the source of its reading."""
-
-    @wraps(answered)
-    def ask(self: Asks, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.source.answer(MethodCall(answered, self.source, args, kwargs))
-
-    return ask
 
 
 def with_zone(moment: datetime) -> datetime:

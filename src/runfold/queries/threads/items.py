@@ -26,8 +26,9 @@ from runfold.history.path import path, thread_tree
 from runfold.history.tree import Tree
 from runfold.history.views import View
 from runfold.queries.lists.parameters import AT_VERSION, Parameter
-from runfold.queries.lists.where import number
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
+from runfold.store.cursor import MOST_POSITION
 from runfold.store.reading.reader import LATEST
 from runfold.store.reading.thread_scan import Path, ThreadScan
 
@@ -36,6 +37,10 @@ FEW_ITEMS = 100
 MOST_STRETCHES = 1_000
 _MOST_OTHERS = 2_000
 """How many events that begin no item are told of a window."""
+_FIRST = Parameter("The number of the first item, from 1; the last items if not given.", least=1, most=MOST_POSITION)
+_AROUND = Parameter("The items about this position, instead of a number.", least=0, most=MOST_POSITION)
+_MOST = Parameter(f"How many items at most, up to {MOST_ITEMS}.", least=1, most=MOST_ITEMS)
+_NUMBER_OF = Parameter(f"How many stretches at most, up to {MOST_STRETCHES}.", least=1, most=MOST_STRETCHES)
 _LIFE = ("run.created", "run.started", "run.waiting", "run.resumed", "run.stuck", "run.completed", "run.failed", "run.cancelled")
 _ENDED: Mapping[type, Status] = {RunCompleted: "completed", RunFailed: "failed", RunCancelled: "cancelled"}
 _NO_PROGRESS = tuple(event.type for event in NO_PROGRESS)
@@ -97,15 +102,14 @@ def items(
     *,
     head: Annotated[str, Parameter("The conversation as of the run that this head points at.")] = MAIN,
     at_version: Annotated[int | None, AT_VERSION] = None,
-    first: Annotated[int | None, Parameter("The number of the first item, from 1; the last items if not given.")] = None,
-    around: Annotated[int | None, Parameter("The items about this position, instead of a number.")] = None,
-    most: Annotated[int, Parameter(f"How many items at most, up to {MOST_ITEMS}.")] = FEW_ITEMS,
+    first: Annotated[int | None, _FIRST] = None,
+    around: Annotated[int | None, _AROUND] = None,
+    most: Annotated[int, _MOST] = FEW_ITEMS,
 ) -> ThreadItems:
     """A window of the conversation along the path of a run: messages, tool calls, approvals, decisions, problems and so on.
 
     Each is as it was then, with its number in the whole conversation. Raises ThreadNotFound, RunNotFound, UsageError.
     """
-    size, wanted = number("most", most, 1, MOST_ITEMS), None if first is None else number("first", first, 1)
     pinned = source.pinned()
     pinned.first(thread_id, ThreadNotFound)
     tree = thread_tree(pinned.reader, thread_id, pinned.up_to)
@@ -117,8 +121,8 @@ def items(
     scan = ThreadScan(pinned.reader, thread_id, pinned.up_to)
     along = _left_at(scan, tree, end, LATEST if at_version is None else at_version, pinned.up_to)
     count, until = scan.count(along, tuple(KINDS), pinned.up_to if around is None else around)
-    start = _start(count, size, wanted, None if around is None else until)
-    found, is_cut = _window(scan, along, start, size)
+    start = _start(count, most, first, None if around is None else until)
+    found, is_cut = _window(scan, along, start, most)
     return ThreadItems(
         thread_id=thread_id,
         run_id=end,
@@ -136,17 +140,16 @@ def stretches(
     source: LocalSource,
     thread_id: str,
     *,
-    number_of: Annotated[int, Parameter(f"How many stretches at most, up to {MOST_STRETCHES}.")] = 240,
+    number_of: Annotated[int, _NUMBER_OF] = 240,
 ) -> Stretches:
     """A thread's events in stretches of equally many: how many of each type, where, and from when to when.
 
     Raises ThreadNotFound.
     """
-    size = number("number_of", number_of, 1, MOST_STRETCHES)
     pinned = source.pinned()
     pinned.first(thread_id, ThreadNotFound)
     told: dict[int, list[tuple[TypeCount, datetime | None, datetime | None, int | None]]] = {}
-    for each in ThreadScan(pinned.reader, thread_id, pinned.up_to).stretches(size):
+    for each in ThreadScan(pinned.reader, thread_id, pinned.up_to).stretches(number_of):
         counted = TypeCount(
             type=each.type, count=each.events, first_position=each.first_position, last_position=each.last_position
         )

@@ -10,7 +10,8 @@ from runfold.queries.lists.paging import Direction, Listing, Paging, Sort, direc
 from runfold.queries.lists.parameters import Parameter, at_least, at_most, checked, column, narrowed
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.page import Page, page_of
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import Reader
 
 ThreadState = Literal["open", "archived", "deleted"]

@@ -15,7 +15,8 @@ from runfold.history.views import Message, ThreadView
 from runfold.queries.lists.paging import Direction, direction, ordered
 from runfold.queries.lists.parameters import AT_VERSION, Parameter
 from runfold.queries.lists.where import OneOrMore, words
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.question import question
+from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.filter import Filter
 
 

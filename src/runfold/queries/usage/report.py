@@ -23,8 +23,9 @@ from runfold.queries.lists.paging import OverThreads
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.lists.where import OneOrMore, words
 from runfold.queries.page import Standing
+from runfold.queries.question import question
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.queries.sources.source import LocalSource, question
+from runfold.queries.sources.source import LocalSource
 from runfold.queries.usage.prices import CALL_COLUMNS, Explanation, Pricing
 from runfold.queries.usage.sources import WITHOUT_COST, sums_of, totals_for
 from runfold.queries.usage.totals import DIMENSIONS, UsageSum, UsageTotals
