@@ -32,8 +32,10 @@ _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
 """Each subscription holds a connection, and must not keep commands waiting for one."""
 _MAKING_SECONDS = 600.0
 """How long what a server must make first may take."""
-_GATEWAY = frozenset({502, 503, 504})
-"""What stands between says so when the server is not there."""
+_JSON, _ARCHIVE, _STREAM = "application/json", "application/zip", "text/event-stream"
+"""What is answered: to all requests but those for a bundle, and for events as they come."""
+_GATEWAY = frozenset({429, 502, 503, 504})
+"""What stands between says so when the server is not there, or was asked too much."""
 _NEXT_STEP = "see that the server runs, and give the command again with the same ids: that finds out what was recorded"
 
 
@@ -112,7 +114,7 @@ class Client:
                     with self._http.stream("POST", path, content=body, headers=headers, timeout=timeout) as answer:
                         if not answer.is_success:
                             answer.read()
-                        accepted(answer)
+                        accepted(answer, _ARCHIVE)
                         with part.open("wb") as written:
                             for chunk in answer.iter_bytes():
                                 written.write(chunk)
@@ -137,7 +139,7 @@ class Client:
             ):
                 if not source.response.is_success:
                     source.response.read()
-                accepted(source.response)
+                accepted(source.response, _STREAM)
                 yield source
         except _NotNow as last:
             raise last.error from last.__cause__
@@ -159,7 +161,7 @@ class Client:
             raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
         try:
             yield
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
             shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise _NotNow(LedgerUnavailable(f"{self.url} does not answer ({shown})", _NEXT_STEP)) from error
 
@@ -201,16 +203,20 @@ def checked_key(key: str) -> str:
 # Problems as errors
 
 
-def accepted(answer: httpx2.Response) -> httpx2.Response:
+def accepted(answer: httpx2.Response, media_type: str = _JSON) -> httpx2.Response:
     """Return an answer that is one. Raises LedgerError, and `_NotNow` where the same request may be answered yet."""
     if answer.is_success:
+        given = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        is_of_server = answer.status_code == httpx2.codes.NO_CONTENT or given == media_type
+        if not is_of_server:  # but a page of what stands between, to sign in, say
+            raise _foreign(answer, f"with {given or 'no media type'} and not with {media_type}")
         return answer
     error = error_of(answer)
     repeats = isinstance(error, TooManyRequests | AlreadyAppended) or (isinstance(error, LedgerUnavailable) and error.retriable)
     if not repeats:
         raise error
     after = answer.headers.get("retry-after", "")
-    raise _NotNow(error, float(after) if after.isdigit() else 0.0)
+    raise _NotNow(error, float(after) if after.isascii() and after.isdigit() else 0.0)
 
 
 def error_of(answer: httpx2.Response) -> LedgerError:
@@ -219,7 +225,7 @@ def error_of(answer: httpx2.Response) -> LedgerError:
         told = orjson.loads(answer.content)
         name, detail = told["type"].removeprefix(URN), str(told["detail"])
     except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-        return _foreign(answer)
+        return _foreign(answer, "and no problem details")
     if answer.status_code == 503 and not hasattr(errors, name):
         return LedgerUnavailable(detail, "try again")
     return rebuilt(name, detail, {fact: value for fact, value in told.items() if fact not in _RESERVED})
@@ -249,8 +255,8 @@ def _absent(kind: type[LedgerError]) -> dict[str, Any]:
     }
 
 
-def _foreign(answer: httpx2.Response) -> LedgerError:
-    said = f"{answer.request.url} answered {answer.status_code} and no problem details"
+def _foreign(answer: httpx2.Response, what: str) -> LedgerError:
+    said = f"{answer.request.url} answered {answer.status_code} {what}"
     if answer.status_code in _GATEWAY:
         return LedgerUnavailable(f"{said}, as what stands before a server does", _NEXT_STEP)
     return LedgerError(f"{said}, as no Runfold server does; look at what the URL leads to", status=answer.status_code)
