@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from runfold import Ledger
 from runfold.access.keys import Keys
 from runfold.api.route import CommandRoute
-from runfold.domain.security import KeyCreated, key_stream, read_key
+from runfold.domain.security import KeyCreated, Scope, key_stream, read_key
 from runfold.http.app import create_app, described
 from tests.http.every_route import AGENTS, EVERY_ROUTE, request_of
 from tests.http.keys import make_key, with_key
@@ -15,6 +15,7 @@ from tests.http.streams import Stream, names, positions
 from tests.waiting import soon
 
 SECRET = "the label of a key"
+BOTH: tuple[Scope, ...] = ("events:read", "audit:read")
 
 
 @pytest.fixture
@@ -149,3 +150,16 @@ def test_a_ledger_over_http_reads_what_its_key_may(address: str, ledger: Ledger,
             assert [event.secret_digest for event in found if isinstance(event, KeyCreated)] == [None] * seen
             followed = [each.type for each in remote.subscribe(follow=False)]
             assert ("security.key_created" in followed) == bool(seen)
+
+
+@pytest.mark.usefixtures("audited")
+def test_a_subscription_that_was_made_with_it_is_used_with_it_alone_and_says_so(client: httpx2.Client, ledger: Ledger) -> None:
+    with_it, without = (with_key(make_key(ledger, *more, owner="service:mirror")) for more in (BOTH, BOTH[:1]))
+    other = with_key(make_key(ledger, *BOTH, owner="service:other"))
+    assert client.put("/subscriptions/mirror", json={"types": ["security.*"]}, headers=with_it).status_code == 200
+    for headers, next_step in ((without, "use a key that has the scope audit:read"), (other, "use a key of theirs")):
+        refused = client.post("/subscriptions/mirror/take", json={}, headers=headers)
+        assert refused.status_code == 403
+        assert next_step in refused.json()["detail"]
+    taken = client.post("/subscriptions/mirror/take", json={}, headers=with_it).json()["deliveries"]
+    assert {each["event"]["type"] for each in taken} == {"security.key_created", "security.key_revoked"}

@@ -368,6 +368,14 @@ def test_behind_a_proxy_metrics_take_a_key_whatever_host_it_asks_for(told: Serve
     assert client.get("/metrics", headers=with_key(make_key(ledger, "admin"))).status_code == 200
 
 
+def test_what_all_tenants_do_is_told_to_no_admin_of_one(told: Serve, ledger: Ledger) -> None:
+    ledger.subscription("acquisition-of-initech").put()
+    client = told(trusted_proxies="127.0.0.1")
+    of_another = client.get("/metrics", headers=with_key(make_key(ledger, "admin", tenant="initech")))
+    assert (of_another.status_code, "acquisition" in of_another.text) == (403, False)
+    assert "acquisition-of-initech" in client.get("/metrics", headers=with_key(make_key(ledger, "admin"))).text
+
+
 def test_a_server_answers_to_its_names_alone(told: Serve) -> None:
     client = told(public_hosts="ledger.example, Other.example")
     for host in ("ledger.example", "LEDGER.example:8443", "other.example.", "localhost:1", "127.0.0.1", "[::1]:80"):

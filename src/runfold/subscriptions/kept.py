@@ -281,16 +281,24 @@ class KeptSubscriptions:
     def _without(self) -> tuple[str, ...]:
         return () if self._caller.may("audit:read") else AUDITED
 
-    def _may(self, kept: Kept) -> bool:
-        is_own = kept.owner == str(self._caller.actor) and (not kept.audited or self._caller.may("audit:read"))
-        return self._caller.may("admin") or is_own
+    def _fault(self, name: str, kept: Kept) -> str | None:
+        """Return why a subscription is not the caller's to use; None where it is."""
+        if self._caller.may("admin"):
+            return None
+        if kept.owner != str(self._caller.actor):
+            return f"subscription {name} is {kept.owner}'s; use a key of theirs, or one with the scope admin"
+        if kept.audited and not self._caller.may("audit:read"):
+            return (
+                f"subscription {name} was made with audit:read, and takes security.* too; use a key that has the scope audit:read"
+            )
+        return None
 
     def _known(self, row: tuple[Any, ...] | None, name: str) -> Kept:
         if row is None:
             raise SubscriptionNotFound(name)
         kept = Kept(*row)
-        if not self._may(kept):
-            raise AccessDenied(f"subscription {name} is {kept.owner}'s; use a key of theirs, or one with the scope admin")
+        if (fault := self._fault(name, kept)) is not None:
+            raise AccessDenied(fault)
         return kept
 
     # Asking the database

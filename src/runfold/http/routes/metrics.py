@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runfold.errors import LedgerError
+from runfold.errors import AccessDenied, LedgerError
 from runfold.evidence.sealing.status import SealStatus, WitnessStatus, seal_status, witness_statuses
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
@@ -39,6 +39,7 @@ NO_OPERATION = "none"
 """The label of requests that match no route."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_OF_ALL = "metrics are of all tenants; use a key with the scope admin of the tenant that the server runs under"
 _log = structlog.get_logger("runfold.http")
 
 
@@ -137,7 +138,7 @@ SCRAPE = Operation(
     "GET",
     "/metrics",
     "Metrics of the server's processes and of the ledger, in Prometheus' text format.\nRequests from this machine need no key,"
-    " unless the settings name proxies or public hosts.",
+    " unless the settings name proxies or public hosts; others need a key of the tenant that the server runs under.",
     str,
     "admin",
     media_types={"text/plain": {"type": "string"}},
@@ -155,7 +156,9 @@ def metrics_routes(server: ServerState, feed: Feed, metrics: Metrics) -> list[Na
 
     async def scrape(request: Request) -> Response:
         if server.is_behind_proxy or not is_local(request):
-            await server.caller(request, "admin")
+            caller = await server.caller(request, "admin")
+            if not server.runs_it(caller):  # subscriptions have the names that their tenants gave them
+                raise AccessDenied(_OF_ALL)
         figures = await _figures(looking, server.ledger)
         registry = CollectorRegistry()
         registry.register(_Families(lambda: of_ledger(figures)))
