@@ -1,14 +1,15 @@
 """Make dist/runfold-verify.pyz: one file that verifies bundles with Python and `cryptography` alone.
 
-What is in it are the modules of `runfold.proofs` as they stand here, under an empty package. The same sources make the
-same bytes.
+What is in it are the modules of `runfold.proofs`, and what they need beside them, as they stand here, under an empty package.
+The same sources make the same bytes.
 """
 
 import sys
 import zipfile
 from pathlib import Path
 
-SOURCES = Path(__file__).parents[1] / "src" / "runfold" / "proofs"
+PACKAGE = Path(__file__).parents[1] / "src" / "runfold"
+BESIDE = "standard_streams.py"
 MAIN = "import sys\n\nfrom runfold.proofs.verify import main\n\nsys.exit(main())\n"
 BEGAN = (1980, 1, 1, 0, 0, 0)
 
@@ -16,7 +17,8 @@ BEGAN = (1980, 1, 1, 0, 0, 0)
 def make(target: Path) -> None:
     """Write the file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    members = {f"runfold/proofs/{path.name}": path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("*.py"))}
+    sources = [PACKAGE / BESIDE, *sorted((PACKAGE / "proofs").glob("*.py"))]
+    members = {path.relative_to(PACKAGE.parent).as_posix(): path.read_text(encoding="utf-8") for path in sources}
     with target.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -17,7 +17,7 @@ from runfold.projections.registry import known
 
 LOADING = Path(__file__).with_name("loading.py")
 
-BEFORE = {"annotated_doc", "api", "cli", "importers", "shellingham", "typer"}
+BEFORE = {"annotated_doc", "api", "cli", "importers", "shellingham", "standard_streams", "typer"}
 """Loaded before it is known which command it is."""
 OPENING = {
     *(
@@ -80,14 +80,14 @@ _RUNS = {"projections.decision_log", "projections.run_summaries"}
 MORE: dict[str, set[str]] = {
     "approvals": {*FOLDING, "projections.approval_queue"},
     "attention": {*FOLDING, "projections.attention"},
-    "backup": {"maintenance"},
+    "backup": {"file_errors", "maintenance"},
     "check": {*EVERY_FOLD, "domain", "evidence", "maintenance"},
     "decisions": {*FOLDING, "history", "projections.decision_log"},
     "deny": {*FOLDING, "history", "projections.approval_queue"},
     "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
     "doctor": {"anyio", "attr", "delivery", "evidence", "h11", "httpcore2", "pygments", "structlog", "truststore"},
     "drop-schema": {"projector", "projector.past.as_of"},
-    "export": {*FOLDING, "duckdb", "export", "projector.past.as_of", "store"},
+    "export": {*FOLDING, "duckdb", "export", "file_errors", "projector.past.as_of", "store"},
     "failures": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "goal": {*_RUNS, *FOLDING, "history", "projections.goals"},
     "goals": {*FOLDING, "projections.goals"},

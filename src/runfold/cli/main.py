@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 a c
 """
 
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,29 +11,30 @@ from typing import Any
 
 from runfold.cli.app import program
 from runfold.errors import LedgerError
+from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, complaining, discard, prepare
 
 _BEFORE_A_SEARCH = 200_000
 """How much is made before a search for cycles: to load what a command needs makes 100,000 to 135,000 objects, of which nothing is
 given up, and to look through them is an eighth of what a list takes."""
-INTERRUPTED, PIPE_CLOSED = 130, 141  # as shells report SIGINT and SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one call and return its exit code."""
     gc.set_threshold(_BEFORE_A_SEARCH)
+    if arguments is None:
+        prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(given)
-        sys.stdout.flush()
+        return _run(given)
     except BrokenPipeError:
-        _discard_output()
+        discard(sys.stdout)
         return PIPE_CLOSED
-    return code
 
 
 def _run(given: list[str]) -> int:
     try:
-        return int(program(given).main(given, "runfold", standalone_mode=False) or 0)
+        code = int(program(given).main(given, "runfold", standalone_mode=False) or 0)
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
@@ -46,11 +46,16 @@ def _run(given: list[str]) -> int:
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             return 2
-        return _report(error, as_json="--json" in given, verbose="--verbose" in given)
+        if isinstance(error, OutputRefused):
+            discard(sys.stdout)
+        with complaining():
+            _report(error, as_json="--json" in given, verbose="--verbose" in given)
+        return _explain(error)[2]
+    return code
 
 
-def _report(error: Exception, *, as_json: bool, verbose: bool) -> int:
-    """Print an error on stderr, as one line with the next step or as one JSON object, and return the exit code."""
+def _report(error: Exception, *, as_json: bool, verbose: bool) -> None:
+    """Print an error on stderr, as one line with the next step or as one JSON object."""
     message, facts, code = _explain(error)
     trace = "".join(traceback.format_exception(error)) if verbose else ""
     if as_json:
@@ -66,7 +71,6 @@ def _report(error: Exception, *, as_json: bool, verbose: bool) -> int:
         err.print(shown(f"runfold: {message}", "red"), soft_wrap=True)
         if trace:
             err.print(shown(trace), soft_wrap=True)
-    return code
 
 
 def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
@@ -81,18 +85,25 @@ def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
         from runfold.store.datastore import unavailable
 
         return _explain(unavailable(error))
+    if isinstance(error, OSError) and (found := _of_a_file(error)) is not None:
+        return found
     what = f"{type(error).__name__}: {error}"
     return f"unexpected error: {what}; repeat the command with --verbose and report the trace", {}, 1
 
 
+def _of_a_file(error: OSError) -> tuple[str, dict[str, Any], int] | None:
+    from runfold.file_errors import what_helps
+
+    if isinstance(error, OutputRefused):
+        return f"standard output cannot be written ({error.strerror}); {what_helps(error, 'send it elsewhere')}", {}, 1
+    if not isinstance(error.filename, str) or not error.strerror:
+        return None
+    fact = f"{error.filename} cannot be read or written ({error.strerror})"
+    return f"{fact}; {what_helps(error)}", {"file": error.filename}, 1
+
+
 def _is_of_the_database(error: Exception) -> bool:
     return any(kind.__module__.startswith("psycopg") for kind in type(error).__mro__)
-
-
-def _discard_output() -> None:
-    """Send what is still buffered to the null device, so that the interpreter's exit does not meet the closed pipe again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 if __name__ == "__main__":

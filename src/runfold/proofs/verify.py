@@ -29,6 +29,7 @@ from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, ToldEvent, rea
 from runfold.proofs.receipt_search import ReceiptSearch
 from runfold.proofs.sample import SampleSearch
 from runfold.proofs.timestamp import TimestampRefused, stamped
+from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, complaining, discard, prepare
 
 PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
@@ -79,7 +80,24 @@ def findings_of(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `runfold-verify`; return the exit code."""
-    asked = _parser().parse_args(arguments)
+    if arguments is None:
+        prepare()
+    try:
+        code = _verify(_asked(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OutputRefused as error:
+        discard(sys.stdout)
+        _complain(f"standard output cannot be written: {error.strerror}")
+        return UNREADABLE
+    return code
+
+
+def _verify(asked: argparse.Namespace) -> int:
     how = (_installed_folding(), NOT_HERE) if asked.refold else (None, NOT_TRIED)
     try:
         told = () if asked.receipt is None else _receipt(asked.receipt)
@@ -95,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.json:
             _print({"verdict": "UNREADABLE", "problems": [fact]})
         else:
-            print(f"runfold-verify: {fact}", file=sys.stderr)  # noqa: T201
+            _complain(fact)
         return UNREADABLE
     if asked.json:
         _print(as_json(found))
@@ -111,6 +129,13 @@ def _installed_folding() -> Folding | None:
     except ImportError:
         return None
     return folding
+
+
+def _asked(arguments: list[str] | None) -> argparse.Namespace:
+    try:
+        return _parser().parse_args(arguments)
+    finally:
+        sys.stdout.flush()  # of the help, after which argparse exits
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,6 +210,11 @@ def _sample_lines(found: SampleFound) -> list[str]:
     given = " (nothing here tells that these are all)" if found.population == "GIVEN" else ""
     population = f"{found.sample.population} runs as of position {found.sample.position}"
     return [f"sample      {drawn} {found.drawn}", f"population  {population} {found.population}{given}"]
+
+
+def _complain(fact: str) -> None:
+    with complaining():
+        print(f"runfold-verify: {fact}", file=sys.stderr)  # noqa: T201
 
 
 def _print(value: dict[str, Any]) -> None:

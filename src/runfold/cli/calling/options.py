@@ -1,7 +1,7 @@
 """Options that many commands take, and how a function becomes a command."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec
 
 import typer
@@ -130,6 +130,29 @@ def shared_parameters() -> list[inspect.Parameter]:
     ]
 
 
+_OF_FILES = {"FILE", "FOLDER", "PATH…"}
+"""What stands for the name of a file or a folder, which may be of any bytes."""
+
+
+def _require_text(parameters: Sequence[inspect.Parameter], given: Mapping[str, Any]) -> None:
+    """Raises UsageError for a value that is not UTF-8, which no id, name or time can be."""
+    for parameter in parameters:
+        found = next((each for each in getattr(parameter.annotation, "__metadata__", ()) if hasattr(each, "metavar")), None)
+        value = given.get(parameter.name)
+        for text in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(text, str) and not text.isascii() and getattr(found, "metavar", None) not in _OF_FILES:
+                _require_utf8(text)
+
+
+def _require_utf8(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        from runfold.errors import UsageError
+
+        raise UsageError(f"{text!r} is not UTF-8; write it in UTF-8, or as much of an id as is enough") from None
+
+
 def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[ListOption] = ()) -> Callable[..., None]:
     """Make a command of a function whose first parameter is the call, with the options of a list for its `**asked`."""
     own = inspect.signature(function, eval_str=True)
@@ -141,6 +164,7 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
     former, defaults = former_options(now), {each.name: each.default for each in now}
 
     def run(ctx: typer.Context, **given: Any) -> None:
+        _require_text(declared, given)
         call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
         with whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole:
             function(call, **as_asked(call, of_list, whole))  # type: ignore[call-arg]  # typer gives what is declared below
