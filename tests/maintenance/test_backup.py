@@ -1,5 +1,6 @@
 """A backup holds the log whole, as of one moment; restored, it begins a new history, and its rights are as migrations say."""
 
+import os
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -204,6 +205,67 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_one_that_is_there_st
     with pytest.raises(BackupRefused, match=r"pg_dump of PostgreSQL .* is needed, and it is not here"):
         back_up(database.admin_url, file, file.parent, replace=True)
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["ledger.dump", "-x.dump", "a\nb *?[a]'\"", "ü→", "ledger"])
+def test_a_file_of_any_name_is_written_and_restored(
+    story: Ledger, database: TestDatabase, empty: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    note = back_up(database.admin_url, Path(name), None)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([name, f"{name}.json"])
+    assert restore(empty.admin_url, Path(name), None, marks(tmp_path)).note == note
+
+
+def test_a_backup_takes_the_place_of_nothing_but_an_older_one(story: Ledger, database: TestDatabase, file: Path) -> None:
+    note_of(file).write_text("mine")  # `runfold backup ledger` beside somebody's ledger.json
+    with pytest.raises(BackupRefused, match=r"\.json already exists; choose another name, or give --yes"):
+        back_up(database.admin_url, file, None)
+    assert (note_of(file).read_text(), file.exists()) == ("mine", False)
+    note_of(file).unlink()
+    for path in (file, note_of(file)):
+        for make, remove in ((Path.mkdir, Path.rmdir), (os.mkfifo, Path.unlink)):
+            make(path)
+            with pytest.raises(BackupRefused, match="is there, and no file that a backup could replace"):
+                back_up(database.admin_url, file, None, replace=True)
+            remove(path)
+    for folder in (".", "", "/"):
+        with pytest.raises(BackupRefused, match="is a folder; name a file in it"):
+            back_up(database.admin_url, Path(folder), None, replace=True)
+
+
+@pytest.mark.parametrize("named", [".", "", "/", "pipe", "nothing"])
+def test_what_is_no_file_is_refused_and_nothing_is_restored(
+    empty: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(BackupRefused, match=r"(is no file|cannot be read \(No such file .*\)); name a file that"):
+        restore(empty.admin_url, Path(named), None, marks(tmp_path))
+    with psycopg.connect(empty.admin_url) as connection:
+        assert connection.execute("SELECT to_regnamespace('runfold')").fetchone() == (None,)
+
+
+def test_a_backup_that_ends_between_its_two_files_is_one_that_can_be_restored(
+    story: Ledger, database: TestDatabase, empty: TestDatabase, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(database.admin_url, file, None)
+    story.create_thread(agent_id="later")
+    rename = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target == note_of(file):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            back_up(database.admin_url, file, None, replace=True)
+    assert [path.name for path in file.parent.iterdir() if file.name in path.name] == [file.name]
+    assert restore(empty.admin_url, file, None, marks(tmp_path)).sums.last_position == story.position()
 
 
 # Rights

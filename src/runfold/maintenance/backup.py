@@ -19,6 +19,7 @@ from psycopg.rows import tuple_row
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.errors import BackupRefused
+from runfold.file_errors import what_helps
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
@@ -143,22 +144,37 @@ def digest_of(file: Path) -> str:
 
 def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False, told: Told = lambda _: None) -> Note:
     """Write a backup of the log at a URL, whose role must see all of it. Raises BackupRefused, LedgerUnavailable."""
-    if file.exists() and not replace:
-        raise BackupRefused(f"{file} already exists", "choose another name, or give --yes to replace it")
-    passing = file.with_name(f".{file.name}.new")
+    _require_room(file, replace=replace)
+    passing, passing_note = (path.with_name(f".{path.name}.new") for path in (file, note_of(file)))
     try:
         os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
         with connect_pinned(url) as connection:
             note = _dump(connection, url, file, passing, pg_bin, told)
+        passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _force(passing_note)
+        note_of(file).unlink(missing_ok=True)  # beside another backup it would be the note of a damaged one
         passing.replace(file)
-        _write_note(note, file)
+        passing_note.replace(note_of(file))
+        _force(file.parent)
     except psycopg.Error as error:
         raise unavailable(error) from error
     except OSError as error:
-        raise BackupRefused(f"{file} cannot be written ({error.strerror})", "free space, or choose another place") from error
+        raise BackupRefused(f"{file} cannot be written ({error.strerror})", what_helps(error)) from error
     finally:
         passing.unlink(missing_ok=True)
+        passing_note.unlink(missing_ok=True)
     return note
+
+
+def _require_room(file: Path, *, replace: bool) -> None:
+    """Raises BackupRefused where a backup, or the note beside it, would take the place of something else."""
+    if not file.name:
+        raise BackupRefused(f"{file} is a folder", "name a file in it")
+    for path in (file, note_of(file)):
+        if path.exists() and not path.is_file():
+            raise BackupRefused(f"{path} is there, and no file that a backup could replace", "choose another name")
+        if path.exists() and not replace:
+            raise BackupRefused(f"{path} already exists", "choose another name, or give --yes to replace it")
 
 
 def _require_sees_all(connection: Connection) -> tuple[bool, int]:
@@ -241,12 +257,3 @@ def _force(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def _write_note(note: Note, file: Path) -> None:
-    path = note_of(file)
-    passing = path.with_name(f".{path.name}.new")
-    passing.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    _force(passing)
-    passing.replace(path)
-    _force(file.parent)

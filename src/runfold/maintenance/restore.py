@@ -66,6 +66,8 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
 
     With `drop_empty`, a ledger without events that is there is dropped for it.
     """
+    if file.exists() and not file.is_file():
+        raise BackupRefused(f"{file} is no file", "name a file that `runfold backup` wrote")
     note = read_note(file)
     sha256 = _checked(file, note)
     try:
@@ -129,8 +131,9 @@ def _make_room(connection: Connection, *, drop_empty: bool) -> None:
 def _bring_in(connection: Connection, url: str, file: Path, pg_bin: Path | None) -> None:
     (server,) = one_row(connection, "SELECT current_setting('server_version_num')::int / 10000")
     program = find_program("pg_restore", pg_bin, server)
-    name = connection.info.dbname
-    with running(program, ["--single-transaction", "--exit-on-error", f"--dbname={_plain(name)}", str(file)], url) as process:
+    database = f"--dbname={_plain(connection.info.dbname)}"
+    whole = str(file.absolute())  # a name that begins with a dash is no option
+    with running(program, ["--single-transaction", "--exit-on-error", database, whole], url) as process:
         said = process.communicate()[1]
     if process.returncode:
         newer = re.search(r"unsupported version", said)
