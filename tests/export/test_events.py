@@ -37,6 +37,13 @@ def plain(recorded: Recorded) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.parametrize("end", ["up_to", "as_of"])
+def test_an_end_before_the_beginning_is_refused(recorded: Ledger, to: Path, end: str) -> None:
+    with pytest.raises(UsageError, match="nothing is after position 5 and up to 3; begin before the end"):
+        export(recorded, "events", "csv", to, after=5, **{end: 3})  # type: ignore[arg-type]
+    assert not (to / "events").exists()
+
+
 def test_parquet_gives_every_event_back_as_it_is_in_the_log(recorded: Ledger, to: Path) -> None:
     exported = export(recorded, "events", "parquet", to, rows_per_part=25)
     events = logged(recorded)

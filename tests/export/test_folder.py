@@ -78,7 +78,7 @@ def test_another_format_tenant_or_beginning_is_refused(recorded: Ledger, neighbo
         (recorded, {"all_tenants": True}, "holds rows of tenant default, not of all tenants"),
         (recorded, {"after": 3}, "begins at position 1"),
     ):
-        with pytest.raises(ExportRefused, match=f"{fact}; choose another folder with --to"):
+        with pytest.raises(ExportRefused, match=f"{fact}; choose another folder with --output"):
             export(ledger, "events", **{"format": "jsonl", "to": to, **asked})  # type: ignore[arg-type]
     assert bytes_of(events) == before
 
@@ -193,7 +193,7 @@ def test_an_export_of_a_history_that_was_lost_is_refused_and_one_of_what_both_ho
     before = bytes_of(to / table)
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("SELECT runfold.begin_epoch('restored', %s, 9999)", [head + 3])
-    with pytest.raises(ExportRefused, match=rf"the same up to position {head + 3} only; choose another folder with --to"):
+    with pytest.raises(ExportRefused, match=rf"the same up to position {head + 3} only; choose another folder with --output"):
         export(recorded, table, "jsonl", to)
     assert bytes_of(to / table) == before
 

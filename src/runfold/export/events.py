@@ -126,10 +126,12 @@ class EventExport:
         for position in (after, up_to):
             if position > head.position:
                 raise UsageError(f"position {position} is not in the ledger, which holds 1 to {head.position}")
+        if after > up_to:
+            raise UsageError(f"nothing is after position {after} and up to {up_to}; begin before the end")
         said = before = self._begun(after, head.epoch)
         if is_exact and said.last_position > up_to:
             fact = f"holds events up to position {said.last_position}, beyond {up_to}"
-            raise ExportRefused(str(self._order.place), fact, "choose another folder with --to")
+            raise ExportRefused(str(self._order.place), fact, "choose another folder with --output")
         while said.last_position < up_to:
             said = self._add_part(said, up_to)
         return Outcome(said, len(said.parts) - len(before.parts), said.rows - before.rows)

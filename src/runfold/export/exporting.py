@@ -112,7 +112,7 @@ def _require_table(ledger: Ledger, table: str, as_of: Moment | None) -> None:
     elif table not in known():
         raise UsageError(
             f"{table} is a projection of your own, and the past is that of those that are installed; make a schema of it with"
-            f" `runfold rebuild {table} --as-of … --into NAME`, and take that in SQL",
+            f" `runfold rebuild {table} --at … --into NAME`, and take that in SQL",
             name=table,
         )
 

@@ -17,9 +17,11 @@ from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export import manifest
 from runfold.export.manifest import Manifest, Part
 from runfold.failpoint import reach
+from runfold.file_errors import what_helps
 
 PASSING = ".runfold-"
 """How the names of files begin that are not to stay."""
+_ELSEWHERE = "choose another folder with --output"
 _PART = re.compile(r"part-(\d+)-(\d+)\.\w")
 
 Checked = Callable[[int, int], None]
@@ -37,7 +39,7 @@ class Folder:
         found = manifest.read(self.path)
         if found is None and self.path.exists() and any(not path.name.startswith(PASSING) for path in self.path.iterdir()):
             raise ExportRefused(
-                str(self.path), f"holds files, and no {manifest.NAME}", "choose another folder with --to, or empty this one"
+                str(self.path), f"holds files, and no {manifest.NAME}", "choose another folder with --output, or empty this one"
             )
         return found
 
@@ -104,7 +106,7 @@ class Folder:
 
     def _write_manifest(self, said: Manifest) -> None:
         passing = self.path / f"{PASSING}{manifest.NAME}"
-        passing.write_text(said.model_dump_json(indent=1) + "\n")
+        passing.write_text(said.model_dump_json(indent=1) + "\n", encoding="utf-8")
         force(passing)
         passing.rename(self.path / manifest.NAME)
         force(self.path)
@@ -134,7 +136,7 @@ def locked(root: Path, table: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             fact = "is being written by another export"
-            raise ExportRefused(str(root / table), fact, "wait until that ends, or choose another folder with --to") from None
+            raise ExportRefused(str(root / table), fact, "wait until that ends, or choose another folder with --output") from None
         yield
 
 
@@ -144,14 +146,14 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error.strerror or str(error)) from error
+        raise cannot_write(path, error.strerror or str(error), what_helps(error, _ELSEWHERE)) from error
 
 
-def cannot_write(path: Path, fact: str) -> ExportRefused:
+def cannot_write(path: Path, fact: str, next_step: str = f"free space, or {_ELSEWHERE}") -> ExportRefused:
     """A disk that is full, or a folder that may not be written."""
     free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
     return ExportRefused(
         str(path),
         f"cannot be written ({fact}; {free // 2**20:,} MiB are free)",
-        "free space, or choose another folder with --to, and give the command again: it goes on after the last whole part",
+        f"{next_step}, and give the command again: it goes on after the last whole part",
     )

@@ -122,6 +122,7 @@ class ParquetWriter(CsvWriter):
         """Convert what was taken, with a type for each column. Raises ExportRefused."""
         values = ", ".join(f"{_cast(each)} AS {_named(each)}" for each in asked)
         rows = _rows(asked, taken)
+        _require_utf8(part)
         query = (
             f"COPY (SELECT {values} FROM {rows})"
             f" TO {_quoted(str(part))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP}, USE_TMP_FILE false)"
@@ -181,6 +182,14 @@ def _compress(taken: Path, part: Path, head: bytes, change: Callable[[bytes], by
             shutil.copyfileobj(rows, packed, _CHUNK)
         else:
             packed.writelines(map(change, rows))
+
+
+def _require_utf8(part: Path) -> None:
+    try:
+        str(part).encode()
+    except UnicodeEncodeError:
+        fact = "has a name that is not UTF-8, which DuckDB does not take"
+        raise ExportRefused(str(part.parent), fact, "choose another folder with --output, or --format jsonl or csv") from None
 
 
 def _rows(asked: Sequence[Asked], taken: Path) -> str:

@@ -64,7 +64,7 @@ class Order:
         ]
         for differs_so, fact in differs:
             if differs_so:
-                raise ExportRefused(str(self.place), fact, "choose another folder with --to, or remove this one")
+                raise ExportRefused(str(self.place), fact, "choose another folder with --output, or remove this one")
 
     def _other_history(self, found: Manifest) -> str | None:
         """Return what a folder is of, where that is not what this ledger holds; None where it is."""

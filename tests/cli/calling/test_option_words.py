@@ -1,13 +1,16 @@
 """One word for one option, on all commands; and one meaning for one word."""
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import typer
 
+import runfold as package
 from runfold import Ledger
 from runfold.cli.app import program
 from runfold.demo_story import Cast
@@ -178,6 +181,33 @@ def test_former_words_are_hidden_options_of_the_same_commands() -> None:
     shown = {(use.command, use.word) for use in uses()}
     assert {(command, now) for (command, _), now in FORMER.items()} <= shown
     assert not FORMER.keys() & shown
+
+
+def literals() -> Iterator[tuple[Path, str]]:
+    """Each text in the code, with the file that it stands in; what an f-string puts in is `…`."""
+    for path in Path(package.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield path, "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path, node.value
+
+
+def test_what_is_said_of_a_command_names_options_that_it_has_now() -> None:
+    shown = defaultdict(set)
+    for use in uses():
+        shown[use.command].add(use.word)
+    named = set()
+    for path, text in literals():
+        for words in re.findall(r"`runfold ([a-z][^`]*)`", text):
+            command = max((each for each in shown if f"{words} ".startswith(f"{each} ")), key=len, default="")
+            named.add(command)
+            said = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", words.partition(" -- ")[0]))
+            assert not command or said <= shown[command], f"{path}: `runfold {words}`"
+        if path.parent.name == "export":  # what it says is of `export`, and of `sample` and pages, which take the same words
+            said = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", text))
+            assert said <= shown["export"] | {"--into"}, f"{path}: {text}"
+    assert len(named) > 10
 
 
 def test_a_former_word_does_the_same_and_says_the_word_of_now(runfold: Command, story: Cast, ledger: Ledger) -> None:
