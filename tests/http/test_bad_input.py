@@ -206,6 +206,37 @@ def test_what_a_single_question_cannot_be_asked_with_is_refused_and_no_fault_of_
     refused(client.get(path.format(run=run.id, thread=run.view().thread_id)), 400)
 
 
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ([{"type": "image", "url": "https://a.example/b.png"}], "content.0"),
+        ([{"type": "text", "text": "Hello"}, {"type": "text"}], "content.1.text"),
+        ([{"type": "text", "text": 7}], "content.0.text"),
+        ([{"type": "data", "data": None, "title": 7}], "content.0.title"),
+        ([7], "content.0"),
+        (["Hello"], "content.0"),
+    ],
+)
+def test_what_is_wrong_inside_a_value_of_several_types_is_told_where_it_is_and_as_python_tells_it(
+    client: httpx2.Client, run: Run, content: Any, path: str
+) -> None:
+    with pytest.raises(InvalidEvent) as here:
+        run.add_message("user", content)
+    body: dict[str, Any] = {"role": "user", "content": content}
+    problem = refused(client.post(f"/runs/{run.id}/messages", json=body))
+    assert problem["path"] == f"body.{path}"
+    if "object" not in problem["reason"]:  # of what is read from JSON other words say so
+        assert problem["reason"] == here.value.reason
+    batch = {"commands": [{"name": "runs.start"}, {"name": "messages.add", "body": body}]}
+    assert refused(client.post(f"/runs/{run.id}/events", json=batch))["path"] == f"commands.1.body.{path}"
+
+
+@pytest.mark.parametrize("content", [7, None, {"type": "text", "text": "Hello"}])
+def test_what_is_of_no_type_that_is_taken_is_told_by_its_own_name(client: httpx2.Client, run: Run, content: Any) -> None:
+    problem = refused(client.post(f"/runs/{run.id}/messages", json={"role": "user", "content": content}))
+    assert problem["path"] == "body.content"
+
+
 def test_a_body_that_is_not_json_at_all_is_of_the_wrong_kind(client: httpx2.Client, run: Run) -> None:
     refused(client.put(f"/runs/{run.id}/state", content=b"state=1", headers={"Content-Type": "text/plain"}), 415)
 

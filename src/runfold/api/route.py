@@ -213,7 +213,7 @@ def json_type(hint: Any) -> Any:
 
 def _constrained(said: Any, limits: Any) -> Any:
     """Return a type with a constraint on its values: on each item of a list, and not on null."""
-    if get_origin(said) is Union:
+    if get_origin(said) is Union and getattr(limits, "discriminator", None) is None:  # that is what tells the members apart
         return Union[tuple(_constrained(member, limits) for member in get_args(said))]  # noqa: UP007  # of as many as there are
     if get_origin(said) is list:
         return list[_constrained(get_args(said)[0], limits)]  # type: ignore[misc]  # made at run time

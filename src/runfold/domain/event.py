@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 
-from runfold.domain.first_fault import failing_fast
+from runfold.domain.first_fault import failing_fast, told_fault
 from runfold.domain.values import PATTERN_WORDS, same
 from runfold.errors import InvalidEvent, UnknownEventType, UnreadableEvent, UsageError
 
@@ -155,11 +155,11 @@ class EventTypes:
 event_types = EventTypes()
 
 
-def refusal(error: ValidationError, event_type: str | None = None) -> InvalidEvent:
-    """Translate pydantic's error into InvalidEvent, with the path of the first invalid field."""
-    first = error.errors(include_url=False)[0]
+def refusal(error: ValidationError, event_type: str | None = None, given: Any = None) -> InvalidEvent:
+    """Translate pydantic's error into InvalidEvent, with the path of the first invalid field in `given`, where that is known."""
+    way, first = told_fault(error, given)
     inner = first.get("ctx", {}).get("at", "")
-    path = ".".join([*(str(part) for part in first["loc"]), *([inner] if inner else [])])
+    path = ".".join([*way, *([inner] if inner else [])])
     reason = PATTERN_WORDS.get(first.get("ctx", {}).get("pattern", ""), first["msg"])
     return InvalidEvent(path, reason, event_type or error.title)
 

@@ -8,13 +8,55 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails
 
 from runfold.errors import InvalidEvent, shortened
 
 _LISTS = frozenset({"list", "tuple", "set", "frozenset"})
 _MOST_NAMED = 20
+
+
+def told_fault(error: ValidationError, given: Any = None) -> tuple[list[str], ErrorDetails]:
+    """Return the fault that is told of a value, and the way to it in `given`, if that is there.
+
+    Of a value that may be of several types pydantic lists what is wrong for each, under the name that it has for the type: what
+    is wrong for the type that fits furthest is told.
+    """
+    faults = error.errors(include_url=False)
+    if given is None:
+        return [str(step) for step in faults[0]["loc"]], faults[0]
+    way, own = _way(faults[0], given)
+    ways = [(way, faults[0])]
+    if own < len(faults[0]["loc"]):
+        ways += [(_way(each, given)[0], each) for each in faults[1:] if each["loc"][:own] == faults[0]["loc"][:own]]
+    return max(ways, key=lambda each: len(each[0]))
+
+
+def _way(fault: ErrorDetails, given: Any) -> tuple[list[str], int]:
+    """Return the steps to a fault that lead through a value, and how many come before the first that is the name of a type."""
+    way: list[str] = []
+    own, left = len(fault["loc"]), list(fault["loc"])
+    while left:
+        step = left.pop(0)
+        is_absent = not left and fault["type"] in {"missing", "extra_forbidden"}
+        if not is_absent and (not _holds(given, step) or _is_tag(given, step, left, fault)):
+            own = min(own, len(way))
+            continue
+        way.append(str(step))
+        given = given[step] if _holds(given, step) else None
+    return way, own
+
+
+def _holds(given: Any, step: str | int) -> bool:
+    return step in given if isinstance(given, dict) else isinstance(given, list) and isinstance(step, int) and step < len(given)
+
+
+def _is_tag(given: Any, step: str | int, following: list[str | int], fault: ErrorDetails) -> bool:
+    """Return whether a step is the name of a type, though there is a field of that name too: then a field comes after it."""
+    if not following or isinstance(given[step], dict | list):
+        return False
+    return _holds(given, following[0]) or (len(following) == 1 and fault["type"] in {"missing", "extra_forbidden"})
 
 
 def failing_fast(schema: CoreSchema) -> CoreSchema:

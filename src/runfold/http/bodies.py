@@ -139,7 +139,7 @@ def checked(model: type[M], value: Any, raw: bytes, path: str) -> M:
         return model.__pydantic_validator__.validate_json(raw)  # type: ignore[no-any-return]
     except ValidationError as error:
         require_known(model, value, path)
-        found = refusal(error)
+        found = refusal(error, given=value)
         raise InvalidEvent(f"{path}.{found.path}".rstrip("."), found.reason) from None
 
 
