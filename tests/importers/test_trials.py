@@ -260,3 +260,26 @@ def test_a_trial_has_its_task_as_goal_and_its_customers_cost(ledger: Ledger, imp
     (cost,) = (item.event for item in ledger.events(types=["usage.cost_reported"]))
     assert isinstance(cost, CostReported)
     assert (cost.amount, cost.node_id, cost.source) == (Decimal("0.25"), "user_simulator", "local")
+
+
+@pytest.mark.parametrize(
+    ("odd", "reasons"),
+    [
+        ({"cost": True}, ["cost: is no number; it was left out"]),
+        ({"cost": -1}, ["cost: Input should be greater than or equal to 0; it was left out"]),
+        ({"usage": {"prompt_tokens": True, "completion_tokens": 3}}, ["usage.prompt_tokens: is no number; it was left out"]),
+    ],
+)
+def test_what_is_no_count_or_cost_is_none_and_the_rest_is_recorded(
+    ledger: Ledger, importing: Importing, file: Path, odd: dict[str, Any], reasons: list[str]
+) -> None:
+    trial = simulation()
+    trial["messages"][1].update(odd)
+    document = results(trial)
+    document["info"]["agent_info"]["llm"], document["info"]["user_info"]["llm"] = "m" * 501, ""
+    write(file, document)
+    tally = importing("tau2", file)
+    told = [problem.reason.removeprefix("simulations.0.messages.1.") for problem in tally.problems]
+    assert (told, tally.messages, tally.output_tokens) == (reasons, 6, 12)
+    assert len(ledger.events(types=["usage.cost_reported"])) == (1 if "cost" in odd else 2)
+    assert [recorded.event.model for recorded in ledger.events(types=["usage.recorded"])] == [None, "m" * 500]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from runfold.domain.values import INT_LIMIT, PATTERN_WORDS
+from runfold.domain.values import INT_LIMIT, LABEL_LENGTH, PATTERN_WORDS
 from runfold.errors import InvalidEvent, shortened
 
 M = TypeVar("M", bound=BaseModel)
@@ -178,5 +178,7 @@ LocalMoment = Annotated[datetime, BeforeValidator(_from_epoch), AfterValidator(_
 """The same, of a source whose times have no zone: they are taken for UTC."""
 Count = Annotated[int, BeforeValidator(_no_flag), Field(ge=0, lt=INT_LIMIT)]
 """How many: of tokens, mostly."""
+Name = Annotated[str, AfterValidator(lambda text: text[:LABEL_LENGTH])]
+"""What something is called, as far as a label takes it."""
 Amount = Annotated[float, BeforeValidator(_no_flag), Field(ge=0, lt=1e12)]
 """How much: of money."""

@@ -23,6 +23,7 @@ from runfold.domain.step import ModelCallStarted, StatePatched, StateSnapshotTak
 from runfold.domain.thread import ThreadImported, ThreadRenamed
 from runfold.domain.tool_call import ToolCalled, ToolCancelled, ToolFailed, ToolSucceeded
 from runfold.domain.usage import CostReported, Tokens, UsageRecorded
+from runfold.domain.values import LABEL_LENGTH
 from runfold.errors import CommandRefused, DuplicateWithDifferentContent, ThreadNotFound
 from runfold.handles.calling.local import BatchExecutor
 from runfold.handles.ledgers.batch import Batch
@@ -48,6 +49,10 @@ _IDS: dict[type[Event], str] = {
     StepStarted: "step_id",
 }
 """Events of things that stay in the run where they were recorded, and how they name them."""
+
+
+_LABELS = ("provider", "model", "service_tier")
+"""What a usage says in words."""
 
 
 @dataclass
@@ -301,7 +306,7 @@ class SourceRun:
 
     def use(self, usage_id: str, **used: Any) -> None:
         """Record what a model call used, or correct it where the source has other figures now."""
-        run = self.bill(usage_id, used.get("model_call_id"))
+        run, used = self.bill(usage_id, used.get("model_call_id")), _labelled(used)
         try:
             run.usage(usage_id=usage_id, **used)
         except DuplicateWithDifferentContent:
@@ -337,6 +342,12 @@ class SourceRun:
         self._recording.thread.start_run(run_id=following, parent=self._tip, kind="continues")
         self._known.runs.add(following)
         self._tip = following
+
+
+def _labelled(used: dict[str, Any]) -> dict[str, Any]:
+    """What was used, with labels as they can be kept: one that is empty names nothing, and a long one is cut."""
+    labels = {name: used[name][:LABEL_LENGTH] or None for name in _LABELS if isinstance(used.get(name), str)}
+    return {**used, **labels}
 
 
 def _continuation(run_id: str) -> str:

@@ -35,6 +35,17 @@ def words(ledger: Ledger) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in ledger.thread(row.thread_id).messages()]
 
 
+@pytest.mark.parametrize("named", ["", "m" * 501, None])
+def test_what_a_model_without_a_name_that_can_be_kept_used_is_counted(
+    importing: Importing, ledger: Ledger, tmp_path: Path, named: str | None
+) -> None:
+    used = {"model": named, "provider": named, "inputTokens": 5, "outputTokens": True}
+    tally = importing("ag-ui", write(tmp_path / "e.json", [started(), finished(usage=[used])]))
+    (recorded,) = ledger.events(types=["usage.recorded"])
+    assert (recorded.event.model, recorded.event.tokens.input_tokens) == (named[:500] or None if named else None, 5)
+    assert [problem.reason for problem in tally.problems] == ["1.usage.0.outputTokens: is no number; it was left out"]
+
+
 RAW = {"type": "CUSTOM", "name": "x", "value": 1}
 
 

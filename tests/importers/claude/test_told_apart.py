@@ -25,6 +25,8 @@ ODD: dict[str, tuple[Changing, int, int]] = {
         3,
     ),
     "a tier that is a number": (lambda asked, _: asked["message"]["usage"].update(service_tier=5), 3, 3),
+    "a part of a kind with no name": (lambda asked, _: asked["message"]["content"].append({"type": ""}), 3, 3),
+    "a part of a kind with an endless name": (lambda asked, _: asked["message"]["content"].append({"type": "t" * 501}), 3, 3),
     "a model with an endless name": (lambda asked, _: asked["message"].update(model="m" * 501), 3, 3),
     "a time before the first year": (lambda asked, _: asked.update(timestamp="0001-01-01T00:00:00+14:00"), 3, 3),
     "a time after the last year": (lambda asked, _: asked.update(timestamp="9999-12-31T23:00:00-14:00"), 3, 3),
@@ -45,8 +47,7 @@ def test_beside_what_is_odd_all_else_goes_in(ledger: Ledger, importing: Importin
     change(asked, answered)
     tally = importing("claude-code", told.write(tmp_path / "one.jsonl"))
     types = [recorded.type for recorded in ledger.subscribe(follow=False)]
-    used = 1 if "model" in kind else 2
-    assert (types.count("tool.called"), types.count("tool.succeeded"), types.count("usage.recorded")) == (called, ended, used)
+    assert (types.count("tool.called"), types.count("tool.succeeded"), types.count("usage.recorded")) == (called, ended, 2)
     assert (types.count("message.added"), types.count("run.completed")) == (7, 1)
     assert {problem.line for problem in tally.problems} <= {2, 3}
 

@@ -28,7 +28,7 @@ def parts_of(block: Block) -> Iterator[Part]:
         case "image" | "document" if isinstance(source, dict) and _is_file(source):
             yield FilePart(media_type=source["media_type"], data=source["data"])
         case _:
-            yield DataPart(data=raw, name=block.type)
+            yield DataPart(data=raw, name=block.type[:LABEL_LENGTH] or None)
 
 
 def _is_file(source: dict[str, Any]) -> bool:

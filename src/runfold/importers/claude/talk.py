@@ -195,7 +195,8 @@ class Talk:
         message_id, author = self.ids.message(node), self._author(node)
         parts = tuple(part for block, _ in node.parts if block.type != "tool_use" for part in parts_of(block))
         more = {} if node.is_model else {"author": author}
-        source_run.add_message("assistant", parts, message_id=message_id, **more, **self._envelope(author, node.line))
+        with self.recording.of(node.line.piece):
+            source_run.add_message("assistant", parts, message_id=message_id, **more, **self._envelope(author, node.line))
         for call in node.calls:
             with self.recording.of(call.line.piece):
                 self._call(source_run, call, message_id)

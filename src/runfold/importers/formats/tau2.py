@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field
 
 from runfold.errors import InvalidEvent
-from runfold.importers.fitting import Amount, Count, LocalMoment
+from runfold.importers.fitting import Amount, Count, LocalMoment, Name
 from runfold.importers.format import Format
 from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceFile, document, why
 from runfold.importers.trial_files import each, ends, reader
@@ -72,7 +72,7 @@ class Speaker(Shape):
     """Who speaks for one side."""
 
     implementation: str | None = None
-    llm: str | None = None
+    llm: Name | None = None
 
 
 class Environment(Shape):
@@ -132,8 +132,8 @@ def _trial(piece: Piece, info: Info, report: Report) -> Trial:
         title=" ".join(word for word in (domain, f"task {found.task_id}", _numbered(found.trial)) if word),
         metadata={name: value for name, value in metadata.items() if value is not None},
         agent_id=info.agent_info.llm or AGENT,
-        agent_model=info.agent_info.llm,
-        user_model=info.user_info.llm,
+        agent_model=info.agent_info.llm or None,
+        user_model=info.user_info.llm or None,
         reward=score.reward,
         reward_info=found.reward_info,
         started_at=found.start_time,
