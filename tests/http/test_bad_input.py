@@ -207,6 +207,30 @@ def test_what_a_single_question_cannot_be_asked_with_is_refused_and_no_fault_of_
 
 
 @pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("/runs?limit=x", "limit: Input should be a valid integer"),
+        ("/subscriptions?limit=x", "limit: Input should be a valid integer"),
+        ("/moments?limit=x", "limit: Input should be a valid integer"),
+        ("/events?follow=maybe", "follow: Input should be a valid boolean"),
+        ("/events?format=xml", "format: Input should be 'runfold' or 'cloudevents'"),
+        ("/events?from=2026-12-31T23:59:60Z", "from takes a time such as"),
+        ("/runs/{run}/events?format=ag-ui&type=run.*&to=2026-12-31", "format=ag-ui is all of the run; leave out to, type"),
+        ("/runs?older_than=1h", "older_than: is not a known field; the fields are "),
+    ],
+)
+def test_a_parameter_is_refused_by_the_name_that_it_was_sent_under(
+    client: httpx2.Client, run: Run, query: str, detail: str
+) -> None:
+    answer = client.get(query.format(run=run.id))
+    problem = refused(answer, answer.status_code)
+    assert problem["detail"].startswith(detail)
+    assert answer.status_code in {400, 422}
+    assert "event_type" not in problem
+    assert "the fields are" not in detail or problem["detail"].endswith(" more")
+
+
+@pytest.mark.parametrize(
     ("content", "path"),
     [
         ([{"type": "image", "url": "https://a.example/b.png"}], "content.0"),

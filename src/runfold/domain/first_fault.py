@@ -82,7 +82,8 @@ def require_known(kind: Any, value: Any, path: str) -> None:
     """Raise InvalidEvent for a key that none of the models knows that `value`, JSON for the type `kind`, is to become."""
     if (found := _unknown(kind, value)) is not None:
         steps, known = found
-        words = ", ".join(sorted(known)[:_MOST_NAMED]) or "none"
+        more = f" and {len(set(known)) - _MOST_NAMED} more" if len(set(known)) > _MOST_NAMED else ""
+        words = f"{', '.join(sorted(known)[:_MOST_NAMED])}{more}" or "none"
         where = ".".join([*([path] if path else []), *reversed(steps)])
         raise InvalidEvent(where, f"is not a known field; the fields are {words}")
 

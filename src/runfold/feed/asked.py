@@ -126,7 +126,10 @@ def _moment(name: str, given: Any, day: DayCounts) -> datetime | None:
         return _with_zone(given)
     if not isinstance(given, date | str):
         raise UsageError(f"{name} takes a time such as {EXAMPLE}, not {given!r}", name=name)
-    return parse_time(str(given), day=day, refusal=f"{name} takes a time such as {EXAMPLE}, not {str(given)[:60]!r}")
+    try:
+        return parse_time(str(given), day=day, refusal=f"{name} takes a time such as {EXAMPLE}, not {str(given)[:60]!r}")
+    except UsageError as error:
+        raise UsageError(str(error), name=name) from None
 
 
 # After which place

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, create_model
 from pydantic_core import CoreSchema
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runfold.api import route
+from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.times import DayCounts, parse_time
 from runfold.errors import InvalidEvent, UsageError
@@ -144,7 +145,7 @@ def route_of(operation: Operation, handler: Handler) -> NamedRoute:
 
 
 def asked(request: Request, model: type[BaseModel], former: Mapping[str, str] | None = None) -> BaseModel:
-    """Return a query string as a model; `former` are words that parameters had before. Raises ValidationError, InvalidEvent."""
+    """Return a query string as a model; `former` are words that parameters had before. Raises InvalidEvent."""
     given: dict[str, Any] = {}
     parameters = _of_now(request, former or {})
     require_known(model, dict.fromkeys(parameters), "")
@@ -156,7 +157,19 @@ def asked(request: Request, model: type[BaseModel], former: Mapping[str, str] | 
             given[name] = _time(name, values[-1], times[name])
         elif name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
             raise InvalidEvent(name, f"{values[-1][:40]!r} is not a day; write 2026-01-31")
-    return model.model_validate(given)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        found = refusal(error, given=given)
+        raise InvalidEvent(found.path, found.reason) from None
+
+
+def worded(error: UsageError, words: Mapping[str, str]) -> UsageError:
+    """Return the same refusal with the word that the parameter has over HTTP."""
+    name = error.facts.get("name")
+    if not isinstance(name, str) or name not in words or type(error) is not UsageError:
+        return error
+    return UsageError(str(error).replace(name, words[name], 1), **{**error.facts, "name": words[name]})
 
 
 def _of_now(request: Request, former: Mapping[str, str]) -> dict[str, str]:

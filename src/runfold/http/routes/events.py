@@ -29,7 +29,7 @@ from runfold.feed.frames import Form
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
-from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of
+from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of, worded
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
@@ -203,7 +203,10 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
                 raise UsageError(f"{fact} to pages; a stream ends at up_to, or at the head with follow=false")
             said["after"] = _resumed(request, said.get("after", "0"))
         limit = said.get("limit", DEFAULT_LIMIT)
-        wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), form, is_stream=is_stream)
+        try:
+            wanted = await server.pools.questions.run(_wanted, ledger, said, dict(request.path_params), form, is_stream=is_stream)
+        except UsageError as error:
+            raise worded(error, EVENT_WORDS) from None
         headers = {"Runfold-Position": str(wanted.head)}
         if not is_stream:
             read = event_pages.read_back if is_backwards else event_pages.read
@@ -233,7 +236,8 @@ def _cloudevents(url: URL, page: EventsPage, headers: Mapping[str, str]) -> Resp
 def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream: bool) -> Response:
     moment = said.pop("at", None)
     if said:
-        raise UsageError(f"format=ag-ui is all of the run; leave out {', '.join(sorted(said))}")
+        given = sorted(EVENT_WORDS.get(name, name) for name in said)
+        raise UsageError(f"format=ag-ui is all of the run; leave out {', '.join(given)}")
     found = ledger.run(run_id).ag_ui(moment)
     if not is_stream:
         return Response(orjson.dumps(found), 200, media_type="application/json")

@@ -5,7 +5,6 @@ One that waits for read models holds no thread meanwhile.
 
 import asyncio
 import inspect
-from collections.abc import Mapping
 from functools import cache, partial
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -19,7 +18,7 @@ from runfold.api.words import word_of
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
-from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of
+from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of, worded
 from runfold.http.server_state import ServerState
 from runfold.queries.lists.paging import DEFAULT_LIMIT, Paging, Waiting, limit
 from runfold.queries.lists.parameters import Parameter, parameters_of
@@ -102,7 +101,7 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
             try:
                 return await server.pools.questions.run(answered, ledger, dict(request.path_params), asking)
             except UsageError as error:
-                raise _worded(error, former) from None
+                raise worded(error, former) from None
             except ReadModelBehind as behind:
                 if is_last or behind.fact is not None or not asking.waits(route):  # a table of another version is not waited for
                     raise
@@ -110,14 +109,6 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
                 is_last = not await server.progress.reached(behind.name, behind.wanted, until)
 
     return handle
-
-
-def _worded(error: UsageError, words: Mapping[str, str]) -> UsageError:
-    """Return the same refusal with the word that the parameter has over HTTP."""
-    name = error.facts.get("name")
-    if not isinstance(name, str) or name not in words or type(error) is not UsageError:
-        return error
-    return UsageError(str(error).replace(name, words[name], 1), **{**error.facts, "name": words[name]})
 
 
 class Asking(NamedTuple):
