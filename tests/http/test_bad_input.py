@@ -216,6 +216,11 @@ def test_what_a_single_question_cannot_be_asked_with_is_refused_and_no_fault_of_
         ("/events?format=xml", "format: Input should be 'runfold' or 'cloudevents'"),
         ("/events?from=2026-12-31T23:59:60Z", "from takes a time such as"),
         ("/runs/{run}/events?format=ag-ui&type=run.*&to=2026-12-31", "format=ag-ui is all of the run; leave out to, type"),
+        ("/events?run_id={run}&run_id=run_other", "run_id: is given 2 times, and takes one value; send it once"),
+        ("/events?thread_id=thread_1&thread_id=thread_1", "thread_id: is given 2 times"),
+        ("/runs/{run}?at=1&at=2&at=1", "at: is given 3 times"),
+        ("/runs?from=2026-01-01&from=2026-02-01", "from: is given 2 times"),
+        ("/usage?from=2026-01-01&from=2026-01-02", "from: is given 2 times"),
         ("/runs?older_than=1h", "older_than: is not a known field; the fields are "),
     ],
 )

@@ -152,11 +152,13 @@ def asked(request: Request, model: type[BaseModel], former: Mapping[str, str] | 
     many, times, days = _of_annotation(model, "list["), _times(model), _of_annotation(model, "datetime.date")
     for name, said in parameters.items():
         values = request.query_params.getlist(said)
-        given[name] = values if name in many else values[-1]
+        if name not in many and len(values) > 1:
+            raise InvalidEvent(name, f"is given {len(values)} times, and takes one value; send it once")
+        given[name] = values if name in many else values[0]
         if name in times:
-            given[name] = _time(name, values[-1], times[name])
-        elif name in days and not _LIKE_A_DAY.match(values[-1]):  # pydantic takes a bare number for seconds since 1970
-            raise InvalidEvent(name, f"{values[-1][:40]!r} is not a day; write 2026-01-31")
+            given[name] = _time(name, values[0], times[name])
+        elif name in days and not _LIKE_A_DAY.match(values[0]):  # pydantic takes a bare number for seconds since 1970
+            raise InvalidEvent(name, f"{values[0][:40]!r} is not a day; write 2026-01-31")
     try:
         return model.model_validate(given)
     except ValidationError as error:
