@@ -254,6 +254,21 @@ def test_a_captured_stream_is_read_too(ledger: Ledger, importing: Importing, tmp
     assert words(ledger) == [("assistant", "Hi")]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_event_in_several_lines_of_a_frame_is_one_wherever_the_capture_is_cut(
+    ledger: Ledger, importing: Importing, tmp_path: Path, end: str
+) -> None:
+    path, lines = tmp_path / "run.sse", list[str]()
+    for number, event in enumerate([STARTED, *text("m1", "Hi"), FINISHED]):
+        lines += [f"id: {number}", *(f"data: {line}" for line in json.dumps(event, indent=1).split("\n")), ""]
+    whole = end.join([*lines, ""])
+    for size in [*range(60, len(whole), 97), len(whole)]:
+        path.write_bytes(whole[:size].encode())
+        assert importing("ag-ui", path).problems == []
+    assert words(ledger) == [("assistant", "Hi")]
+    assert len(ledger.events(types=["run.completed"])) == 1
+
+
 def test_a_run_that_names_an_earlier_parent_is_a_branch(ledger: Ledger, importing: Importing, chat: Chat) -> None:
     chat.turn([STARTED, *text("m1", "One"), FINISHED], user("Hi"))
     chat.turn([STARTED, *text("m2", "Two"), FINISHED], parentRunId="r1")

@@ -235,12 +235,26 @@ def _is_object(whole: Piece) -> bool:
 
 
 def _streamed(whole: Piece) -> Iterator[Piece]:
-    """The events in a captured stream of server-sent events, one in each `data:` line."""
-    at = 0
+    """The events in a captured stream of server-sent events: one in each `data:` line, or in those of a frame together."""
+    at, frame = 0, list[Piece]()
     for index, line in enumerate(whole.text.split("\n")):
         if line.startswith("data:") and line[len("data:") :].strip() not in {"", "[DONE]"}:
-            yield whole.part(at + len("data:"), at + len(line), str(index))
+            frame.append(whole.part(at + len("data:"), at + len(line), str(index)))
+        elif not line.strip() and frame:
+            yield from _of_frame(frame, whole, is_last=at + len(line) == len(whole.text))
+            frame = []
         at += len(line) + 1
+    yield from _of_frame(frame, whole, is_last=True)
+
+
+def _of_frame(lines: list[Piece], whole: Piece, *, is_last: bool) -> Iterator[Piece]:
+    """The events of a frame. Lines of which the first breaks off are one event; a capture may have lost the blanks between."""
+    if not lines or not breaks_off(first := lines[0].source.lstrip(), 0):
+        yield from lines
+        return
+    text = "\n".join([first, *(line.source for line in lines[1:])])
+    place = int(lines[0].path)
+    yield Piece(whole.file, text if is_last else f"{text}\n", 0, len(text), str(place), whole.first_line + place, whole.report)
 
 
 def _lines(whole: Piece) -> Iterator[Piece]:
