@@ -141,6 +141,15 @@ def test_an_actor_is_kind_and_id(bad: str) -> None:
     assert str(Actor.parse("human:ada:lovelace")) == "human:ada:lovelace"
 
 
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [("human:" + "x" * 501, "at most 500 characters"), ("agent:a\0", "NUL character"), ("human:\udcff", "unicode")],
+)
+def test_an_actor_with_an_id_that_is_none_is_refused_as_any_other(bad: str, why: str) -> None:
+    with pytest.raises(InvalidEvent, match=f"^actor: .*{why}"):
+        Actor.parse(bad)
+
+
 # The shape of an event
 
 

@@ -51,7 +51,7 @@ def read_policy(given: Any) -> Any:
     text = given.strip()
     if not text.startswith("{"):
         try:
-            text = Path(text).expanduser().read_text()
+            text = Path(text).expanduser().read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             example = '{"idle_after": "15m"}'
             fact = f"{given[:80]!r} is neither a JSON object, such as {example}, nor a file that can be read"

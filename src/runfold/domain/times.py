@@ -23,6 +23,7 @@ def parse_time(text: str, *, zone: tzinfo | None = None, day: DayCounts = "from"
     `refusal` is what is said of a text that is neither.
     """
     try:
+        _require_no_week(text)
         found = _day(text)
         if found is None:
             moment = datetime.fromisoformat(text)
@@ -47,6 +48,18 @@ def parse_zone(name: str) -> tzinfo:
     word = name.strip().replace(" ", "_").lower()
     alike = sorted(each for each in known if word and word in each.lower())[:5]
     raise ValueError(f"unknown time zone {name[:60]!r}; write {' or '.join(alike) or 'one such as Europe/Berlin, or UTC'}")
+
+
+def parse_day(text: str) -> date:
+    """A day such as 2026-01-31. Raises ValueError, also for a week, which is no day but seven."""
+    _require_no_week(text)
+    return date.fromisoformat(text)
+
+
+def _require_no_week(text: str) -> None:
+    """Raises ValueError for 2026-W05, which Python takes for a Monday."""
+    if "W" in text:
+        raise ValueError(f"{text!r} names a week, and not a day")
 
 
 def _day(text: str) -> date | None:

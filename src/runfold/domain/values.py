@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     PlainSerializer,
+    ValidationError,
     ValidationInfo,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -277,4 +278,7 @@ def _parsed_actor(text: str) -> Actor:
     kind, _, name = text.partition(":")
     if kind not in get_args(ActorKind) or not name:
         raise InvalidEvent("actor", f"{shortened(text)!r} is not kind:id with kind human, agent, service or system")
-    return Actor(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked on the line above
+    try:
+        return Actor(kind=kind, id=name)  # type: ignore[arg-type]  # the kind was checked above
+    except ValidationError as error:
+        raise InvalidEvent("actor", f"{shortened(text)!r}: {error.errors(include_url=False)[0]['msg']}") from None

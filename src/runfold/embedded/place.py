@@ -125,7 +125,7 @@ def _pointed_folder(pointer: Path) -> Path | None:
     """Root follows no pointer but its own: the home may be another user's, who could lead it anywhere."""
     if not pointer.exists():
         return None
-    folder = Path(pointer.read_text().strip())
+    folder = Path(pointer.read_text("utf-8", "surrogateescape").strip())
     if not folder.is_dir():
         raise EmbeddedServerFailed(
             f"{pointer} says that the ledger lies in {folder}, and that folder is gone",
@@ -145,7 +145,7 @@ def _choose_folder(home: Path, pointer: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
     outside = ROOTS_FOLDER / f"{digest}-{secrets.token_hex(4)}"
     make_open_folder(outside)
-    (outside / "home").write_text(f"{home}\n")
+    (outside / "home").write_text(f"{home}\n", "utf-8", "surrogateescape")
     _write_pointer(pointer, outside)
     return outside
 

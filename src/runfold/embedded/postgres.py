@@ -60,7 +60,7 @@ def _initdb_options(binaries: Binaries) -> list[str]:
 
 
 def data_version(place: Place) -> int:
-    return int((place.data / "PG_VERSION").read_text())
+    return int((place.data / "PG_VERSION").read_text("ascii"))
 
 
 def prepare(connection: psycopg.Connection[tuple[str, ...]]) -> str:

@@ -30,14 +30,14 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     with contextlib.suppress(OSError):  # it ended just now, or there is no /proc (and launchd reaps)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] != "Z"
     return not Path("/proc/self").exists()
 
 
 def recorded_pid(data: Path) -> int | None:
     """The process id in postmaster.pid, alive or not."""
     try:
-        first = (data / "postmaster.pid").read_text().partition("\n")[0].strip()
+        first = (data / "postmaster.pid").read_text("latin-1").partition("\n")[0].strip()
     except FileNotFoundError:
         return None
     return int(first) if first.isdigit() else None

@@ -85,7 +85,7 @@ class UsageTotal(Row):
 
 
 def _parts() -> str:
-    text = (resources.files("runfold.projections") / "usage_totals.sql").read_text().partition("-- name: parts\n")[2]
+    text = (resources.files("runfold.projections") / "usage_totals.sql").read_text("utf-8").partition("-- name: parts\n")[2]
     counts = ", ".join(f"coalesce(u.{name}, 0) AS {name}, (u.{name} IS NOT NULL)::int AS {name}{TOLD}" for name in TOKENS)
     named = {"currency": CURRENCY, "unstated": UNSTATED, "counts": counts, "no_counts": ", ".join("0" for _ in TOKENS * 2)}
     for name, said in named.items():

@@ -5,7 +5,7 @@ from importlib import resources
 
 def named_queries(package: str, file: str) -> dict[str, str]:
     """The statements of a file, by the names in their lines `-- name: …`."""
-    text = (resources.files(package) / file).read_text()
+    text = (resources.files(package) / file).read_text("utf-8")
     parts = (part.partition("\n") for part in text.split("-- name: ")[1:])
     return {name.strip(): query for name, _, query in parts}
 

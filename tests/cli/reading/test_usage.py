@@ -107,6 +107,7 @@ def test_a_word_that_usage_does_not_know_is_named(runfold: Command, ledger: Ledg
         (("--scope", "forest"), "unknown scope 'forest'; expected one of run, path, tree"),
         (("--scope", "path"), "name the run"),
         (("--from", "yesterday"), "--from takes a UTC day such as 2026-01-31, not 'yesterday'"),
+        (("--to", "2026-W05"), "--to takes a UTC day such as 2026-01-31, not '2026-W05'"),
     ):
         answer = runfold("usage", *arguments)
         assert answer.code == 2

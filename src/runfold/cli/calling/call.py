@@ -79,14 +79,13 @@ class Call:
 
     def utc_day(self, text: str, *, option: str) -> "date":
         """A day by which something is counted, which is one of UTC. Raises UsageError."""
-        from datetime import date
-
+        from runfold.domain.times import parse_day
         from runfold.errors import UsageError
 
         if self.zone is not None and str(self.zone) not in {"UTC", "Etc/UTC"}:
             raise UsageError(f"{option} takes a day in UTC, by which usage is counted, not in {self.zone}; pass --zone UTC")
         try:
-            return date.fromisoformat(text)
+            return parse_day(text)
         except ValueError:
             raise UsageError(f"{option} takes a UTC day such as 2026-01-31, not {text!r}", option=option) from None
 

@@ -102,15 +102,9 @@ def _ask(call: Call) -> str:
 
 def _actor(text: str) -> "Actor":
     """Parse `kind:id`. Raises InvalidEvent."""
-    from pydantic import ValidationError
-
-    from runfold.domain.event import refusal
     from runfold.domain.values import Actor
 
-    try:
-        return Actor.parse(text)
-    except ValidationError as error:
-        raise refusal(error) from None
+    return Actor.parse(text)
 
 
 def _remembered(home: Path) -> str | None:
@@ -118,7 +112,7 @@ def _remembered(home: Path) -> str | None:
 
     place = home / FILE
     try:
-        return str(_actor(place.read_text().strip()))
+        return str(_actor(place.read_text("utf-8").strip()))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, InvalidEvent) as error:
@@ -130,7 +124,7 @@ def _remember(call: Call, home: Path, name: str) -> None:
     try:
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         beside = place.with_name(f"{FILE}.{os.getpid()}")
-        beside.write_text(f"{name}\n")
+        beside.write_text(f"{name}\n", "utf-8")
         beside.replace(place)
     except OSError as error:
         call.note(f"You are {name} for this call only: {place} cannot be written ({error.strerror}).")

@@ -155,8 +155,6 @@ def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at
         who = Actor.parse(owner)
     except InvalidEvent as error:
         raise InvalidEvent("owner", error.reason) from None
-    except ValidationError as error:
-        raise InvalidEvent("owner", refusal(error).reason) from None
     given: set[Any] = {scopes} if isinstance(scopes, str) else set(scopes)
     try:
         return KeyCreated(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 
 from runfold.domain.json_text import parse_json
-from runfold.domain.times import parse_time
+from runfold.domain.times import parse_day, parse_time
 from runfold.domain.values import INT_LIMIT, json_fault
 from runfold.errors import InvalidEvent, UsageError
 from runfold.projections.columns import Column, columns_of
@@ -107,7 +107,7 @@ TYPES: Mapping[str, ColumnType] = {
     "double precision": ColumnType("a number such as 0.5", _float, float),
     "numeric": ColumnType("a number such as 9.90", _decimal, Decimal),
     "timestamptz": ColumnType("a time with its zone such as 2026-01-31T09:30:00Z", _moment, parse_time),
-    "date": ColumnType("a day such as 2026-01-31", _day, date.fromisoformat),
+    "date": ColumnType("a day such as 2026-01-31", _day, parse_day),
     "jsonb": ColumnType('JSON such as {"size": "L"}', _json, lambda text: parse_json(text, "")),
     "text[]": _TEXT._replace(is_array=True),
     "bigint[]": _NUMBER._replace(is_array=True),

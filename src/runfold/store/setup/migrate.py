@@ -36,7 +36,7 @@ def migrations() -> list[Migration]:
     """The files that this Runfold brings, in order."""
     folder = resources.files("runfold.store.setup") / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name[:4].isdigit())
-    return [Migration(int(name[:4]), name, (folder / name).read_text()) for name in names]
+    return [Migration(int(name[:4]), name, (folder / name).read_text("utf-8")) for name in names]
 
 
 def migrate(
@@ -136,7 +136,7 @@ def make_roles(connection: Connection) -> None:
 
 
 def _roles() -> str:
-    return (resources.files("runfold.store.setup") / "migrations" / "roles.sql").read_text()
+    return (resources.files("runfold.store.setup") / "migrations" / "roles.sql").read_text("utf-8")
 
 
 def _prepare(connection: Connection) -> list[str]:
