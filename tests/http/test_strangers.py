@@ -368,6 +368,28 @@ def test_behind_a_proxy_metrics_take_a_key_whatever_host_it_asks_for(told: Serve
     assert client.get("/metrics", headers=with_key(make_key(ledger, "admin"))).status_code == 200
 
 
+@pytest.mark.parametrize(("proxies", "scheme"), [("127.0.0.1", "https"), ("10.0.0.0/8", "http"), ("", "http")])
+def test_addresses_are_told_as_a_trusted_proxy_says_that_clients_came(
+    told: Serve, ledger: Ledger, proxies: str, scheme: str
+) -> None:
+    ledger.create_thread(agent_id="support").start_run().complete()
+    client = told(trusted_proxies=proxies)
+    asked = {"Host": "ledger.example", "X-Forwarded-Proto": "https", **with_key(make_key(ledger, "admin"))}
+    page = client.get("/events?format=cloudevents&limit=1", headers=asked)
+    assert page.headers["link"].startswith(f"<{scheme}://ledger.example/events?")
+    assert f"{scheme}://ledger.example/threads" in client.get("/docs", headers=asked).text
+    with_slash = client.post("/threads/", headers=asked, json={}, follow_redirects=False)
+    assert with_slash.headers["location"] == f"{scheme}://ledger.example/threads"
+
+
+@pytest.mark.parametrize("said", ["javascript", "", "https, ftp"])
+def test_what_is_no_scheme_of_ours_is_none_that_a_client_came_by(told: Serve, ledger: Ledger, said: str) -> None:
+    ledger.create_thread(agent_id="support").start_run().complete()
+    asked = {"X-Forwarded-Proto": said, **with_key(make_key(ledger, "admin"))}
+    page = told(trusted_proxies="127.0.0.1").get("/events?format=cloudevents&limit=1", headers=asked)
+    assert page.headers["link"].startswith("<http://127.0.0.1")
+
+
 def test_what_all_tenants_do_is_told_to_no_admin_of_one(told: Serve, ledger: Ledger) -> None:
     ledger.subscription("acquisition-of-initech").put()
     client = told(trusted_proxies="127.0.0.1")

@@ -18,7 +18,7 @@ from runfold.domain.catalogue import event_types
 from runfold.feed.shared import Feed
 from runfold.http import problems
 from runfold.http.agents.agent import AgentSource, agents_of
-from runfold.http.clients import PublicHosts
+from runfold.http.clients import AsClientsCame, Clients, PublicHosts
 from runfold.http.document import openapi
 from runfold.http.router import IndexedRouter
 from runfold.http.routes import (
@@ -111,6 +111,8 @@ def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics)
             allow_headers=CORS_HEADERS,
             expose_headers=CORS_SHOWN,
         )
+    if settings.trusted_proxies:
+        app.add_middleware(AsClientsCame, clients=Clients(settings.trusted_proxies))
     app.add_middleware(metrics.Observed, metrics=counts)
 
 

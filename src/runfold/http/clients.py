@@ -22,6 +22,7 @@ from runfold.settings import Settings, listed
 MOST_HOPS, MOST_CHARACTERS = 32, 4096
 """How much of a header is looked at, from its end."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_SCHEMES = frozenset({"http", "https"})
 _ALWAYS = frozenset({"/healthz", "/readyz"})
 """What balancers ask for by the address of the machine."""
 
@@ -50,7 +51,8 @@ class Clients:
         """Return `https` where the client came by TLS, here or to a proxy that is trusted to say so."""
         peer, said = _peer(request), request.headers.getlist("x-forwarded-proto")
         is_told = peer is not None and self._is_trusted(peer) and said
-        return said[-1].rpartition(",")[2].strip().lower() if is_told else request.url.scheme
+        told = said[-1].rpartition(",")[2].strip().lower() if is_told else ""
+        return told if told in _SCHEMES else str(request.scope["scheme"])
 
     def asked(self, request: Request, authorization: list[str] | None = None) -> "Asked":
         """A request, as far as it matters who sends it; `authorization` stands for its headers where a form has the key."""
@@ -167,3 +169,19 @@ class PublicHosts:
         host = given[0].lower() if len(given) == 1 else ""
         name = _without_port(host)
         return name.rstrip(".") in self._names or is_loopback(name)
+
+
+class AsClientsCame:
+    """An application that is asked under the scheme that the client came by, where a trusted proxy says it.
+
+    So are the addresses that it answers with: of the next page, of what is shown, of where a path without a slash is.
+    """
+
+    def __init__(self, app: ASGIApp, clients: Clients) -> None:
+        self.app, self._clients = app, clients
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] == "http":
+            scope["scheme"] = self._clients.scheme(Request(scope))
+        await self.app(scope, receive, send)

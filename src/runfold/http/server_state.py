@@ -95,10 +95,6 @@ class ServerState:
         """Whose key a text is, shown in a form. Raises KeyRefused, TooManyRequests."""
         return await self.access.caller(self._clients.asked(request, [f"Bearer {text}"]), "runs:read")
 
-    def scheme(self, request: Request) -> str:
-        """Return `https` where the client came by TLS, here or to a trusted proxy."""
-        return self._clients.scheme(request)
-
     def host_fault(self, request: Request) -> str | None:
         """Return why a browser that asks for that host is not to be trusted; None where it is a name of ours."""
         return host_fault(request, self.ledger.settings)

@@ -45,7 +45,7 @@ def require_own_page(request: Request) -> None:
     Our pages have no referrer, so browsers say `null` for their origin; then `Sec-Fetch-Site`, which no page can set, tells.
     """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    own = f"{session.scheme_of(request)}://{request.headers.get('host', '')}"
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
     is_foreign = origin not in {None, "null", own} or site not in {None, "same-origin"}
     if is_foreign:
         raise AccessDenied("this form was sent by a page of another site, and nothing was done; open the page here instead")

@@ -26,9 +26,6 @@ class Server(Protocol):
     async def ledger_for(self, request: Request, scope: Scope) -> TenantLedger:
         """Return the ledger as who asks sees it. Raises AccessDenied."""
 
-    def scheme(self, request: Request) -> str:
-        """Return `https` where the browser came by TLS."""
-
     async def form(self, request: Request) -> bytes:
         """Return the body of a form, which is small. Raises TooLarge, TooSlow, TooBusy."""
 

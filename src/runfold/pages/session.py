@@ -56,7 +56,7 @@ async def redeem(request: Request, token: str) -> SignedIn | None:
 
 def cookie_name(request: Request, kind: str) -> str:
     """Return the name of a cookie of this server: another one on another port of the same host has its own."""
-    port = request.url.port or (443 if scheme_of(request) == "https" else 80)
+    port = request.url.port or (443 if request.url.scheme == "https" else 80)
     return f"{kind}_{port}"
 
 
@@ -68,13 +68,8 @@ def cookie(request: Request, kind: str) -> str | None:
 
 def set_cookie(request: Request, response: Response, kind: str, text: str) -> None:
     """Let the browser keep a text that only we are shown, and no script."""
-    secure = scheme_of(request) == "https"
+    secure = request.url.scheme == "https"
     response.set_cookie(cookie_name(request, kind), text, path="/", httponly=True, samesite="strict", secure=secure)
-
-
-def scheme_of(request: Request) -> str:
-    """Return `https` where the browser came by TLS."""
-    return server_of(request).scheme(request)
 
 
 def form_token(secret: str) -> str:
