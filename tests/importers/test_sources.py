@@ -15,6 +15,7 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
 from runfold.importers.cleaning import ESCAPED
+from runfold.importers.following import Follower
 from runfold.importers.formats import names
 from runfold.importers.importing import import_paths
 from runfold.importers.sources import BROKEN_OFF, NULS, SEVERAL, Piece, SourceFile, lines
@@ -84,6 +85,19 @@ def test_a_problem_of_standard_input_names_it(importing: Importing, monkeypatch:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1, 2")))
     (problem,) = importing("tau2", "-").problems
     assert str(problem).startswith("stdin: ")
+
+
+@pytest.mark.parametrize("path", ["", "round", "nowhere", "file.jsonl/x"])
+def test_a_path_that_leads_nowhere_is_refused(
+    ledger: Ledger, importing: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "file.jsonl").write_text("")
+    with pytest.raises(UsageError, match=f"'{path}' not found"):
+        importing("claude-code", path)
+    with pytest.raises(UsageError, match=f"'{path}' not found"):
+        Follower(ledger, "claude-code", [path])
 
 
 def test_an_empty_file_holds_nothing(importing: Importing, tmp_path: Path) -> None:

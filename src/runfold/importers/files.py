@@ -1,6 +1,7 @@
 """Files to import from: found, unpacked and brought into UTF-8, a piece at a time."""
 
 import codecs
+import contextlib
 import io
 import itertools
 import sys
@@ -135,18 +136,20 @@ def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int =
             found["-"] = _read_now("stdin", sys.stdin.buffer, most)
             continue
         path = Path(given)
-        if not path.exists():
+        if not str(given) or not path.exists():  # nothing would be the folder that one is in
             raise UsageError(f"file or folder {str(given)!r} not found; name an existing one, or - for standard input")
         if is_pipe(path):
             with path.open("rb") as pipe:
                 found[str(path)] = _read_now(str(path), pipe, most)
             continue
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
-        for item in inside:
-            found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
+        for item in _inside(path, wanted) if path.is_dir() else [path]:
+            with contextlib.suppress(FileNotFoundError):  # it has gone since it was found
+                found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
     return list(found.values())
+
+
+def _inside(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
+    return sorted(item for item in folder.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
 
 
 def is_pipe(path: Path) -> bool:

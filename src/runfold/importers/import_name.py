@@ -18,7 +18,7 @@ _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 
 def name_of_import(format: str, paths: Iterable[str | Path]) -> str:
     """The format and where the files lie, as in `tau2:~/runs/retail`; of several paths, the folder that holds all of them."""
-    given = [str(Path(path).resolve()) for path in paths if str(path) != _STANDARD_INPUT]
+    given = [os.path.realpath(path) for path in paths if str(path) != _STANDARD_INPUT]
     return f"{format}:{_place(given) if given else _STANDARD_INPUT}"
 
 

@@ -40,8 +40,8 @@ def import_paths(
     an unknown format or a path that is not there.
     """
     importer, sums, paths = named(format), _Sums(progress), list(paths)
-    name = name_of_import(format, paths) if source is None else checked_name(source)
     files = _found(ledger, importer, paths, sums)
+    name = name_of_import(format, paths) if source is None else checked_name(source)
     wanted = processes_for(sums.total) if processes is None else processes
     reports = Reports()
     wanted = min(wanted, len(files))
