@@ -1,12 +1,14 @@
 """Lines told apart into turns, read from files without a database: what is one message, one call, one turn, and a branch."""
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runfold.importers.claude.index import indexed, threads_of
+from runfold.importers.claude.nodes import Node, Nodes
 from runfold.importers.claude.reading import ThreadFiles
 from runfold.importers.claude.session import Session
 from runfold.importers.claude.talk import used_in
@@ -295,6 +297,27 @@ def test_lines_that_hang_from_one_another_in_any_way_are_taken(tmp_path: Path) -
         said = sum(record["type"] in {"user", "assistant"} for record in told.records)
         held = sum(counts_of(session).messages for session in read(told.write(tmp_path / f"{seed}.jsonl")))
         assert (said > 0, said >= held) == (held > 0, True)
+
+
+def test_answers_below_many_lines_that_are_no_messages_look_up_each_of_these_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, above, looked_up, named = Lines("s"), "u", Counter[str](), Nodes.named
+    told.prompt("u", None)
+    for number in range(100):
+        told.add(f"p{number}", "progress", above)
+        above = f"p{number}"
+    for number in range(100):
+        told.answer(f"a{number}", above).pop("requestId")
+
+    def counting(nodes: Nodes, uuid: str | None, file: int) -> Node | None:
+        looked_up[uuid or ""] += 1
+        return named(nodes, uuid, file)
+
+    monkeypatch.setattr(Nodes, "named", counting)
+    (session,) = read(told.write(tmp_path / "one.jsonl"))
+    assert counts_of(session).messages == 101
+    assert max(looked_up[uuid_of(f"p{number}")] for number in range(99)) < 10
 
 
 def test_a_long_session_is_read_in_linear_time(tmp_path: Path) -> None:

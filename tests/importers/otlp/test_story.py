@@ -9,8 +9,9 @@ import pytest
 
 from runfold.domain.parts import DataPart, ReasoningPart, TextPart
 from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
-from runfold.importers.otlp.spans import LogRecord, Span, items
+from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent, items
 from runfold.importers.otlp.story import story_of
+from runfold.importers.otlp.thread import Tree
 from runfold.importers.tally import Reports
 from tests.importers.counted import counts_of
 from tests.importers.otlp.traces import (
@@ -98,6 +99,22 @@ def test_the_order_of_spans_and_their_repetition_change_nothing() -> None:
         shuffled = chance.choices(spans, k=5) + chance.sample(spans, len(spans))
         again, _ = told(*shuffled, conversation="conv-1")
         assert [replace(act, place=Place("")) for act in again.acts] == [replace(act, place=Place("")) for act in whole.acts]
+
+
+def test_events_that_were_logged_are_told_apart_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, equal = [0], SpanEvent.__eq__
+
+    def counting(one: SpanEvent, other: object) -> bool:
+        compared[0] += 1
+        return equal(one, other)
+
+    monkeypatch.setattr(SpanEvent, "__eq__", counting)
+    found = [*items(request(agent(1)), Place("t.jsonl", 1), lambda _: None)]
+    (whole,) = [one for one in found if isinstance(one, Span)]
+    logged = [LogRecord(whole.trace, whole.id, SpanEvent(f"e{number}", 1, {})) for number in range(200)]
+    tree = Tree([whole], [*logged, *logged], None)
+    assert len(tree.by_key[whole.trace, whole.id].events) == 200
+    assert compared[0] < 1000
 
 
 def test_a_next_trace_of_a_conversation_continues_it_and_its_history_is_not_told_again() -> None:

@@ -174,6 +174,8 @@ class Nodes:
         self._last: dict[tuple[int, str], Node] = {}
         self._side: dict[str, str] = {}
         """The sub-agent of each line that a main file has of one."""
+        self._over: dict[tuple[int, int], Node] = {}
+        """The message above lines that are none, for each of them and the file that means it, once that was found."""
         self._forked: set[tuple[int, str]] = set()
         self._copies: list[tuple[Line, Node, int]] = []
         self._twins: set[str] = set()
@@ -288,11 +290,14 @@ class Nodes:
 
     def _message_above(self, line: Line, file: int) -> Node | None:
         """The message that a line hangs from, through lines that are none; None where these hang from one another alone."""
-        above, seen = self.named(line.parent_uuid, file), set[int]()
-        while above is not None and above.kind == "passing" and id(above) not in seen:
-            seen.add(id(above))
-            above = above.parent or self.named(above.line.parent_uuid, file)
-        return None if above is None or above.kind == "passing" else above
+        above, passed = self.named(line.parent_uuid, file), dict[int, None]()
+        while above is not None and above.kind == "passing" and id(above) not in passed:
+            passed[id(above)] = None
+            above = self._over.get((id(above), file)) or above.parent or self.named(above.line.parent_uuid, file)
+        if above is None or above.kind == "passing":
+            return None
+        self._over.update(dict.fromkeys(((one, file) for one in passed), above))
+        return above
 
     def _agent_of(self, line: Line) -> str:
         """The sub-agent that a line of a main file belongs to, as early versions wrote them: by id, or by first line."""

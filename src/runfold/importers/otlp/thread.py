@@ -4,12 +4,13 @@ A run is an agent's span. What no agent's span is around belongs to the run of t
 own parent is in no file, the run has the parent's id, so that the parent is found in it when it comes.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from runfold.importers.otlp.meaning import conversation_of, kind_of, tokens_of
-from runfold.importers.otlp.spans import LogRecord, Span
+from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
 
 Key = tuple[str, str]
 """Trace and span."""
@@ -54,8 +55,15 @@ class Tree:
             key = (span.trace, span.id)
             if key not in self.by_key or (span.end and not self.by_key[key].end):
                 self.by_key[key] = span
+        told: dict[Key, set[str]] = {}
         for record in records:
-            if (span_of := self.by_key.get((record.trace, record.span))) is not None and record.event not in span_of.events:
+            key = (record.trace, record.span)
+            if (span_of := self.by_key.get(key)) is None:
+                continue
+            if key not in told:
+                told[key] = {_as_text(event) for event in span_of.events}
+            if (said := _as_text(record.event)) not in told[key]:
+                told[key].add(said)
                 span_of.events.append(record.event)
         self._conversations = self._names()
         if conversation is not None:
@@ -137,6 +145,11 @@ class Tree:
             if (name := conversation_of(around)) is not None:
                 return name
         return self._conversations.get(span.trace)
+
+
+def _as_text(event: SpanEvent) -> str:
+    """All that an event says: the same for the same."""
+    return json.dumps(vars(event), sort_keys=True, default=str)
 
 
 def _same_call(inner: Span, outer: Span) -> bool:
