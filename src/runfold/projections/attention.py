@@ -18,7 +18,7 @@ a row says when its run was last heard of, and the list holds that against the m
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, get_args
 
 from runfold.domain.approval_events import ApprovalRequested
@@ -47,8 +47,10 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent, ToolFailed
 from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
+from runfold.domain.values import INT_LIMIT
 from runfold.projections.projection import Key, Moving, Projection
 from runfold.projections.runs.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
+from runfold.projections.runs.durations import nanoseconds
 from runfold.projections.runs.reported import replaced
 
 Changes = dict[str, Any]
@@ -200,8 +202,8 @@ def _failed(row: AttentionRow, recorded: Recorded, event: RunFailed) -> Changes:
 def _rested(row: AttentionRow, recorded: Recorded) -> Changes:
     if row.working_since is None:
         return {}
-    took = max(recorded.happened_at - row.working_since, timedelta(0)) // timedelta(microseconds=1) * 1000
-    worked = (row.worked_ns or 0) + took
+    took = nanoseconds(row.working_since, recorded.happened_at) or 0
+    worked = min((row.worked_ns or 0) + took, INT_LIMIT - 1)
     latency = worked if row.reported_ns is None else row.reported_ns
     return {"working_since": None, "worked_ns": worked, "latency_ns": latency}
 

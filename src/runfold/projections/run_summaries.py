@@ -5,7 +5,7 @@ that says what changes, found by a dict, and the row is copied once.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import get_args
 
 from runfold.domain.approval_events import ApprovalRequested
@@ -39,6 +39,7 @@ from runfold.domain.tool_call import AnyToolCallEvent
 from runfold.domain.usage import AnyUsageEvent
 from runfold.projections.projection import Key, Moving, Projection
 from runfold.projections.runs.counts import COUNT, Change, Changes, calls_open
+from runfold.projections.runs.durations import nanoseconds
 from runfold.projections.runs.summary import RunSummary
 
 _NO_PROGRESS = frozenset(NO_PROGRESS)
@@ -211,13 +212,7 @@ def _ended(row: RunSummary, recorded: Recorded, event: RunCompleted | RunFailed 
 
 
 def _took(row: RunSummary, finished_at: datetime, reported: int | None) -> int | None:
-    return _nanoseconds(row.started_at or row.created_at, finished_at) if reported is None else reported
-
-
-def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
-    if began is None or ended < began:
-        return None
-    return (ended - began) // timedelta(microseconds=1) * 1000
+    return nanoseconds(row.started_at or row.created_at, finished_at) if reported is None else reported
 
 
 _CHANGE: dict[type[Event], Change] = {

@@ -6,7 +6,7 @@ asked is found along the path to the root, by the same call id.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from runfold.domain.approval_events import (
@@ -22,6 +22,7 @@ from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.tool_call import CallStatus, ToolCalled, ToolCancelled, ToolFailed, ToolStarted, ToolSucceeded
 from runfold.domain.values import digest
 from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.runs.durations import nanoseconds
 
 Changes = dict[str, Any]
 
@@ -167,15 +168,9 @@ def _ended(row: ToolCallRow, recorded: Recorded, status: CallStatus) -> Changes:
         "status": status,
         "resolved_at": resolved_at,
         "resolved_position": recorded.position,
-        "duration_ns": _nanoseconds(row.requested_at, resolved_at),
+        "duration_ns": nanoseconds(row.requested_at, resolved_at),
     }
     return {**changes, **_carried_on(row, recorded)}
-
-
-def _nanoseconds(began: datetime | None, ended: datetime) -> int | None:
-    if began is None or ended < began:
-        return None
-    return (ended - began) // timedelta(microseconds=1) * 1000
 
 
 def _approval_asked(row: ToolCallRow, recorded: Recorded, _: ApprovalRequested) -> Changes:
