@@ -1,13 +1,13 @@
 """One grammar of durations: what is one, what it means, and how it is written."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runfold import InvalidEvent
-from runfold.domain.durations import LONGEST, duration, parse_duration, write_duration
+from runfold.domain.durations import LONGEST, duration, later, parse_duration, write_duration
 
 UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -69,3 +69,15 @@ def test_a_field_that_is_given_something_else_is_named(given: object) -> None:
         duration("lease", given)  # type: ignore[arg-type]  # on purpose
     assert refused.value.path == "lease"
     assert duration("lease", timedelta(microseconds=1)) == timedelta(microseconds=1)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.timedeltas())
+@example(datetime.max.replace(tzinfo=UTC), timedelta(microseconds=1))
+@example(datetime.min.replace(tzinfo=UTC), timedelta(microseconds=-1))
+def test_a_moment_that_is_none_is_refused_by_its_field(moment: datetime, length: timedelta) -> None:
+    if timedelta(0) <= (moment - datetime.min.replace(tzinfo=UTC)) + length <= datetime.max - datetime.min:
+        assert later("lease", moment, length) - moment == length
+    else:
+        with pytest.raises(InvalidEvent, match="is outside of the years 1 to 9999; give less") as refused:
+            later("lease", moment, length)
+        assert refused.value.path == "lease"

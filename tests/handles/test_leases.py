@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from runfold import CancellationRequested, CommandRefused, Ledger, RemoteLedger, Run
+from runfold import CancellationRequested, CommandRefused, InvalidEvent, Ledger, RemoteLedger, Run
 from runfold.commands.caller import Caller
 from runfold.handles.calling.local import CallerExecutor
 
@@ -81,3 +81,10 @@ def test_a_worker_elsewhere_claims_renews_and_gives_back(ledger: Ledger, run: Ru
         there.release(execution, "done for today")
     types = [each.type for each in ledger.events(run_id=run.id)][-3:]
     assert types == ["run.claimed", "run.lease_renewed", "run.released"]
+
+
+def test_a_lease_is_not_kept_until_after_all_time(run: Run) -> None:
+    execution = run.claim("one")
+    with pytest.raises(InvalidEvent, match="9999; give less") as refused:
+        run.renew(execution, lease=timedelta.max)
+    assert refused.value.path == "lease"

@@ -8,6 +8,7 @@ import pytest
 
 from runfold import InvalidEvent, Ledger, Run, Thread
 
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 DEEP: Any = None
 for _ in range(100_000):
     DEEP = [DEEP]
@@ -25,6 +26,10 @@ BAD: dict[str, tuple[Callable[[Run, Thread], object], str]] = {
         ),
         "expires_at",
     ),
+    "an approval until after all time": (lambda run, _: run.request_approval("refund", expires_in=timedelta.max), "expires_in"),
+    "an approval until before all time": (lambda run, _: run.request_approval("refund", expires_in=timedelta.min), "expires_in"),
+    "an approval until two times": (lambda run, _: run.request_approval("pay", expires_in="1h", expires_at=NOON), "expires_in"),
+    "a lease that ends after all time": (lambda run, _: run.claim("w", lease=timedelta.max), "lease"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What nobody used or waited for, but somebody may report, stops no read model: each figure ends at the largest of its column."""
+"""What nobody used or waited for, but somebody may report, stops nothing: each figure ends at the largest that is taken."""
 
 from datetime import UTC, datetime
 
@@ -21,6 +21,8 @@ def test_no_sum_or_duration_that_can_be_recorded_stops_a_read_model(ledger: Ledg
         run.request_approval("go", arguments={}, occurred_at=BEFORE_TIME).grant(actor="human:ada")
     used.correct(reason="one less", input_tokens=MOST - 1, output_tokens=MOST)
     run.complete()
+    told = [entry for event in run.ag_ui() for entry in event.get("usage", ())]
+    assert max(count for entry in told for count in entry.values()) == 2**53 - 1, "all that AG-UI takes"
     ledger.fold()
     stopped = {each.name: each.error for each in ledger.projections() if each.position != ledger.position()}
     assert stopped == {}

@@ -393,6 +393,22 @@ def test_a_batch_of_one_run_is_recorded_whole_or_not_at_all(some: Some, run: Run
     assert run.view().version == 7
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_batch_takes_no_command_after_its_end(some: Some, run: Run, *, fails: bool) -> None:
+    """It would be lost without a word: nobody stores it any more."""
+    with contextlib.suppress(ZeroDivisionError), some.batch() as batch:
+        inside = batch.run(run.id)
+        message = inside.add_message("user", "in time")
+        if fails:
+            raise ZeroDivisionError
+    before = run.view().version
+    for late in (inside.complete, lambda: message.revise("late"), lambda: batch.run(run.id).add_message("user", "late")):
+        with pytest.raises(UsageError, match="the batch has ended"):
+            late()
+    assert run.view().version == before == 3 - fails
+    assert inside.view().status == "running"
+
+
 def test_the_next_part_of_a_batch_is_built_while_one_is_on_its_way(some: Some, run: Run) -> None:
     written = [str(number) for number in range(12)]
     with some.batch() as batch:

@@ -14,6 +14,10 @@ _NAMES = {
 }
 
 
+MOST = 2**53 - 1
+"""The largest count that AG-UI takes, which is that of JavaScript: what was reported beyond it ends no stream."""
+
+
 class Totals:
     """The usage of a run so far."""
 
@@ -35,7 +39,7 @@ class Totals:
         for (provider, model), sums in self._sums.items():
             named = {"provider": provider, "model": model}
             entry = {name: value for name, value in named.items() if value is not None}
-            found.append({**entry, **{name: count for name, count in sums.items() if count >= 0}})
+            found.append({**entry, **{name: min(count, MOST) for name, count in sums.items() if count >= 0}})
         self._sums = {}
         return found or None
 

@@ -95,7 +95,7 @@ class CommandBatch:
 
     def execute(self, plan: Plan[T]) -> T:
         """Decide a command on the states as the batch has left them. Raises LedgerError."""
-        self.parts.require_whole()
+        self.parts.require_open()
         session, head = self._session, plan.expects
         before = len(session.rows)
         stood_at = head.at(self._log()) if head and head not in self._heads else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from runfold.commands.submitted import Receipt, Submitted
-from runfold.errors import LedgerUnavailable
+from runfold.errors import LedgerUnavailable, UsageError
 
 _Answer = Callable[[Receipt], Receipt | None]
 
@@ -19,6 +19,7 @@ class StoredParts:
         self._appended = 0
         self._on_its_way: Submitted[Receipt | None] | None = None
         self._why_void: Exception | None = None
+        self._has_ended = False
 
     @property
     def receipt(self) -> Receipt | None:
@@ -36,6 +37,12 @@ class StoredParts:
         """Raise LedgerUnavailable where the batch is known to be void."""
         if self._why_void is not None:
             raise LedgerUnavailable(f"the batch is void ({self._why_void})", "begin another", retriable=False)
+
+    def require_open(self) -> None:
+        """Raise LedgerUnavailable where the batch is known to be void, and UsageError where it has ended."""
+        self.require_whole()
+        if self._has_ended:
+            raise UsageError("the batch has ended, so what it is given now would never be stored; give it to the ledger itself")
 
     def wait(self) -> None:
         """Wait for the part that is on its way. Raises what it failed with, and LedgerUnavailable once it has."""
@@ -71,6 +78,10 @@ class StoredParts:
     def fail(self, error: Exception) -> None:
         """Let nothing more be stored."""
         self._why_void = error
+
+    def end(self) -> None:
+        """Let nothing more be collected: nobody would store it."""
+        self._has_ended = True
 
     def _look(self) -> None:
         if (part := self._on_its_way) is not None and part.is_recorded:

@@ -4,7 +4,7 @@ pydantic reads a timedelta as well, but in another grammar: ISO 8601, clock time
 """
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from runfold.errors import InvalidEvent
 
@@ -48,6 +48,14 @@ def duration(name: str, given: str | timedelta) -> timedelta:
         return parse_duration(given)
     except ValueError as error:
         raise InvalidEvent(name, str(error)) from None
+
+
+def later(name: str, moment: datetime, length: timedelta) -> datetime:
+    """The moment that is so much later. Raises InvalidEvent of the field `name` where there is none, as after `timedelta.max`."""
+    try:
+        return moment + length
+    except OverflowError:
+        raise InvalidEvent(name, f"{length} from {moment.isoformat()} is outside of the years 1 to 9999; give less") from None
 
 
 def write_duration(length: timedelta) -> str:

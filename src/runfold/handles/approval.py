@@ -18,7 +18,7 @@ from runfold.domain.approval_events import (
     ApprovalVoteRefused,
     Choice,
 )
-from runfold.domain.durations import duration
+from runfold.domain.durations import duration, later
 from runfold.domain.event import Event
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
@@ -227,9 +227,11 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
     require_schema("response_schema", response_schema)
     asked_at = judgement(self.executor, envelope).at
     if expires_in is not None:
+        if expires_at is not None:
+            raise InvalidEvent("expires_in", "is given beside expires_at, which says the same otherwise; give one of them")
         if asked_at == UNKNOWN:
             raise InvalidEvent("occurred_at", "is needed with expires_in in an import: it counts from when it was asked")
-        expires_at = asked_at + duration("expires_in", expires_in)
+        expires_at = later("expires_in", asked_at, duration("expires_in", expires_in))
     requested = ApprovalRequested(
         run_id=self.id,
         requested_by=str(Actor.parse(envelope.get("actor", self.executor.actor))),

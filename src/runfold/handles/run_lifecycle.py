@@ -11,7 +11,7 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import WithdrawalCause
-from runfold.domain.durations import duration
+from runfold.domain.durations import duration, later
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import RunLeaseRenewed, StuckRule
@@ -54,7 +54,7 @@ def claim(
 
     def decide(run: RunState) -> list[Event]:
         now = self.executor.clock()
-        return run.lease.claim(execution, worker, now + length, now, take_over=take_over)
+        return run.lease.claim(execution, worker, later("lease", now, length), now, take_over=take_over)
 
     return run_plan(self.id, decide, envelope, lambda _: execution)
 
@@ -73,7 +73,10 @@ def renew(self: Handle, execution_id: str, *, lease: str | timedelta = "5m", **e
                 raise CancellationRequested(receipt.stream)
         return receipt
 
-    return run_plan(self.id, lambda run: run.lease.renew(execution_id, self.executor.clock() + length), envelope, answer)
+    def decide(run: RunState) -> list[Event]:
+        return run.lease.renew(execution_id, later("lease", self.executor.clock(), length))
+
+    return run_plan(self.id, decide, envelope, answer)
 
 
 @command

@@ -72,8 +72,8 @@ class RemoteBatchExecutor:
         return remote_reading(self._client).at(moment)
 
     def execute(self, call: MethodCall[Plan[T]]) -> T:
-        """Collect a command. Raises InvalidEvent, and UsageError for one that is not of the batch's run."""
-        self.parts.require_whole()
+        """Collect a command. Raises InvalidEvent, and UsageError for one that is not of the batch's run, or after its end."""
+        self.parts.require_open()
         request = request_of(call)
         run_id = request.ids.get("run_id")
         if run_id is None or self._run_id not in {None, run_id}:

@@ -13,7 +13,8 @@ class Batch(LedgerHandle):
     """Collects many commands in one transaction: all are recorded at the end, or none.
 
     Where the database is, a refused one may be caught, and the rest goes on. Over HTTP they are checked at the end, and a
-    refused one refuses them all; what a command returns before that says what it is, and not yet where it stands.
+    refused one refuses them all; what a command returns before that says what it is, and not yet where it stands. After the end
+    of the block its handles still answer, and take no command.
     """
 
     def __init__(self, executor: CollectingExecutor) -> None:
@@ -61,6 +62,7 @@ class Batch(LedgerHandle):
         """Store the rest. `with ledger.batch()` does it."""
         self.store()
         self._collected.finish()
+        self._collected.parts.end()
 
 
 @contextlib.contextmanager
@@ -70,6 +72,7 @@ def collecting(executor: CollectingExecutor) -> Iterator[Batch]:
     try:
         yield batch
     except BaseException as error:
+        executor.parts.end()
         executor.parts.wait_beside(error)
         raise
     batch.finish()
