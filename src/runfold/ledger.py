@@ -62,7 +62,7 @@ class Ledger(TenantLedger):
     def open(cls, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> Self:
         """Open the ledger at a URL, else at RUNFOLD_DATABASE_URL, else in the embedded PostgreSQL, started if need be.
 
-        `overrides` are fields of `Settings`. Raises LedgerUnavailable, MigrationRefused, UnsafeDurability.
+        `overrides` are fields of `Settings`. Raises LedgerUnavailable, MigrationRefused, UnsafeDurability, UsageError.
         """
         if url is not None:
             overrides["database_url"] = url

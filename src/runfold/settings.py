@@ -7,9 +7,18 @@ import re
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -21,9 +30,13 @@ from pydantic_settings import (
 from runfold.domain.durations import parse_duration
 from runfold.domain.sweep_policy import SweepPolicy, read_policy
 from runfold.domain.times import parse_zone
+from runfold.domain.values import PATTERN_WORDS, Actor
 from runfold.domain.web_address import AddressRules, networks_and_hosts
+from runfold.errors import InvalidEvent, UsageError
 
 MIB = 1024 * 1024
+_TENANT = r"^[A-Za-z0-9_.:@-]{1,100}$"
+PATTERN_WORDS[_TENANT] = "is no name of a tenant; write 1 to 100 ASCII letters, digits and _ . : @ -"
 _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
 
 
@@ -68,18 +81,18 @@ class Settings(BaseSettings):
     pg_bin: Path | None = Field(None, description="folder with initdb and postgres, for the embedded database")
     unsafe_durability: bool = Field(False, description="start even where a crash would lose acknowledged events")
     connect_timeout: Seconds = Field(
-        5.0, gt=0, description="seconds, or a duration such as 5s, until an unreachable database is an error"
+        5.0, gt=0, le=3600, description="seconds, or a duration such as 5s, until an unreachable database is an error"
     )
     queue_size: int = Field(10_000, ge=1, description="commands that may wait to be appended")
     cached_streams: int = Field(10_000, ge=1, description="thread, run and approval states kept in memory")
     max_string_bytes: int = Field(2 * MIB, ge=1, description="longest string in an event")
     max_event_bytes: int = Field(8 * MIB, ge=1, description="largest event")
-    tenant: str = Field("default", pattern=r"^[A-Za-z0-9_.:@-]{1,100}$", description="tenant whose threads are read and written")
+    tenant: str = Field("default", pattern=_TENANT, description="tenant whose threads are read and written")
     requests_a_second: float = Field(
         1000, ge=0, allow_inf_nan=False, description="requests per second allowed for each key; 0 for no limit"
     )
     agent_lease: Seconds = Field(
-        15.0, gt=0, description="seconds until a run of an agent whose server died is taken over, or fails"
+        15.0, gt=0, le=366 * 86_400, description="seconds until a run of an agent whose server died is taken over, or fails"
     )
     moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
     moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
@@ -183,13 +196,26 @@ class Settings(BaseSettings):
     env_file: Path | None = Field(
         None, description="file with more settings, as lines NAME=value; the environment takes precedence"
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="lowest level of log lines shown")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines shown")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _says_what_is_wrong(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(given)
+        except ValidationError as error:
+            from runfold.refused_settings import refused_setting  # noqa: PLC0415  it is seldom needed
+
+            raise refused_setting(error, str(cls.model_config["env_prefix"])) from None
 
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, text: str) -> str:
         for part in listed(text):
-            ip_network(part, strict=False)  # says what is wrong with it
+            try:
+                ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError(f"{part!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
         return text
 
     @field_validator("webhook_allow", "webhook_deny")
@@ -205,7 +231,16 @@ class Settings(BaseSettings):
     def _are_ports(cls, text: str) -> str:
         for part in listed(text):
             if not (part.isascii() and part.isdecimal() and 0 < int(part) < 65536):
-                raise ValueError(f"{part!r} is not a port")
+                raise ValueError(f"{part!r} is not a port; write numbers from 1 to 65535, such as 443,8443")
+        return text
+
+    @field_validator("actor")
+    @classmethod
+    def _is_an_actor(cls, text: str) -> str:
+        try:
+            Actor.parse(text)
+        except InvalidEvent as error:
+            raise ValueError(f"{error.reason}; write one such as service:runfold") from None
         return text
 
     @field_validator("zone")
@@ -238,7 +273,7 @@ class Settings(BaseSettings):
         if path is None:
             return None
         if not path.expanduser().is_file():
-            raise ValueError(f"file not found: {path}")
+            raise ValueError(f"file not found: {path}; name one that is there, or unset it")
         return path.expanduser().absolute()
 
     @classmethod
@@ -254,7 +289,11 @@ class Settings(BaseSettings):
         named: Any = init_settings().get("env_file") or env_settings().get("env_file")
         if not named:
             return init_settings, env_settings
-        return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=Path(named).expanduser())
+        try:
+            return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=Path(named).expanduser())
+        except (OSError, UnicodeDecodeError) as error:
+            fact = f"RUNFOLD_ENV_FILE: {named} cannot be read ({error})"
+            raise UsageError(f"{fact}; write it in UTF-8, as lines NAME=value", setting="RUNFOLD_ENV_FILE") from None
 
     @property
     def marks(self) -> Path:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from runfold.embedded.server import EmbeddedServer
@@ -26,10 +28,11 @@ class Database:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The database that the settings name; the embedded one is started. Raises EmbeddedServerFailed.
+        """The database that the settings name; the embedded one is started. Raises EmbeddedServerFailed, UsageError.
 
         Where only RUNFOLD_ADMIN_URL is set, as before there are other logins, that is the database.
         """
+        _require_addresses(settings)
         named = settings.database_url or settings.admin_url
         if named is not None:
             url = named.get_secret_value()
@@ -88,3 +91,18 @@ class Database:
 
 def _or(given: SecretStr | None, otherwise: str) -> str:
     return given.get_secret_value() if given else otherwise
+
+
+def _require_addresses(settings: Settings) -> None:
+    """Raise UsageError for what is no address, which is not shown: it may hold a password."""
+    for setting in ("database_url", "admin_url", "projector_url", "reader_url", "sealer_url"):
+        given: SecretStr | None = getattr(settings, setting)
+        if given is None:
+            continue
+        try:
+            conninfo_to_dict(given.get_secret_value())
+        except psycopg.ProgrammingError:
+            name = f"RUNFOLD_{setting.upper()}"
+            fact = f"{name} cannot be read as the address of a PostgreSQL"
+            step = "write one such as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with % and what has a meaning in it as %XX"
+            raise UsageError(f"{fact}; {step}", setting=name) from None

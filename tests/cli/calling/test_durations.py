@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import runfold
 from runfold import Ledger, LedgerError, RemoteLedger, Settings
 from runfold.domain.durations import parse_duration
+from runfold.errors import UsageError
 from runfold.http.app import create_app
 from tests.cli.conftest import Command
 from tests.serving import Anybody, serving
@@ -129,7 +129,7 @@ def _in_settings(text: str) -> str | None:
         return f"{text} is a number of seconds, and not a duration"
     try:
         Settings(max_lag=text)  # type: ignore[arg-type]  # as from the environment
-    except ValidationError as error:
+    except UsageError as error:
         return str(error)
     return None
 

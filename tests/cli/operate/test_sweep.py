@@ -42,7 +42,7 @@ def test_a_policy_that_is_none_is_refused(runfold: Command, monkeypatch: pytest.
     for policy, said in (
         ("{", "no JSON"),
         ("nowhere.json", "neither a JSON object"),
-        ('{"idle": 1}', "RUNFOLD_SWEEP: idle: Extra"),
+        ('{"idle": 1}', "RUNFOLD_SWEEP.idle is not known; set"),
     ):
         monkeypatch.setenv("RUNFOLD_SWEEP", policy)
         refused = runfold("sweep")

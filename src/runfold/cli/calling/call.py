@@ -46,19 +46,9 @@ class Call:
 
     def settings(self, **more: Any) -> "Settings":
         """The settings, from flags, then the environment, then `--env-file`, then defaults. Raises UsageError."""
-        from pydantic import ValidationError
-
-        from runfold.errors import UsageError
         from runfold.settings import Settings
 
-        try:
-            return Settings(**self.overrides, **more)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            setting, *inner = (str(part) for part in first["loc"])
-            name = f"RUNFOLD_{setting}".upper()
-            where = f"{'.'.join(inner)}: " if inner else ""
-            raise UsageError(f"{name}: {where}{first['msg']}; set a valid value, or unset it", setting=name) from None
+        return Settings(**self.overrides, **more)
 
     def moment(self, text: str) -> "int | datetime":
         """A position, or a time as people write it, in the zone of the call; a day is included. Raises UsageError."""
