@@ -132,7 +132,7 @@ def test_what_is_asked_amiss_or_without_the_scopes_is_refused_and_nothing_is_rec
         theirs = make_key(ledger, "audit:read", "events:read", tenant="acme")
         file = tmp_path / "bundle.zip"
         with Ledger.connect(address, auditor) as remote:
-            with pytest.raises(SealingRefused, match="nothing of this tenant is sealed yet"):
+            with pytest.raises(SealingRefused, match="nothing of tenant default is sealed yet"):
                 remote.make_bundle(file, whole_log=True)
             thread = ledger.create_thread(agent_id="desk")
             Sealer(ledger).seal_all()

@@ -289,3 +289,14 @@ def test_the_same_key_through_two_connected_ledgers_of_two_people_is_two(
                 with connected.batch() as batch:
                     batch.run(run.id).add_message("assistant", "in a batch", message_id=f"msg_{number}")
         assert len(run.messages()) == 2 * number
+
+
+@pytest.mark.parametrize("name", [KEY_HEADER, "If-Match"])
+def test_a_header_that_takes_one_value_is_refused_where_it_is_sent_twice(keyed: httpx2.Client, ledger: Ledger, name: str) -> None:
+    owner, thread = key_for(ledger, "agent:support"), ledger.create_thread(agent_id="support")
+    before = ledger.position()
+    values = ("one", "two") if name == KEY_HEADER else ('"1"', '"99"')
+    headers = [*owner.items(), *((name, value) for value in values)]
+    refused = keyed.patch(f"/threads/{thread.id}", json={"title": "another"}, headers=headers)
+    assert (refused.status_code, refused.json()["path"], ledger.position()) == (422, name, before), refused.text
+    assert refused.json()["reason"] == "is sent 2 times, and takes one value; send it once"

@@ -5,6 +5,7 @@ from typing import Any, overload
 
 from starlette.requests import Request
 
+from runfold.errors import InvalidEvent
 from runfold.http.connections import EXTENSION, Connection
 
 _HEADERS = "runfold.headers"
@@ -21,6 +22,17 @@ def header(request: Request, name: str, otherwise: str | None = None) -> str | N
         found = request.scope[_HEADERS] = dict(reversed(request.scope["headers"]))
     value = found.get(_raw_name(name))
     return otherwise if value is None else value.decode("latin-1")
+
+
+def only_header(request: Request, name: str) -> str | None:
+    """The value of a header that means one thing alone. Raises InvalidEvent where it is sent several times."""
+    value = header(request, name)
+    if value is not None:
+        raw = _raw_name(name)
+        times = sum(each == raw for each, _ in request.scope["headers"])
+        if times > 1:
+            raise InvalidEvent(name, f"is sent {times} times, and takes one value; send it once")
+    return value
 
 
 @cache

@@ -22,7 +22,7 @@ from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.clients import Clients, host_fault
 from runfold.http.problems import disclosed
-from runfold.http.scope import header
+from runfold.http.scope import only_header
 from runfold.http.waiting import Watch
 from runfold.ledger import Ledger
 from runfold.projections.projection import AnyProjection
@@ -203,7 +203,7 @@ class _Commanding(AbstractAsyncContextManager[tuple[TenantLedger, bytes]]):
         self._hold = Hold(server.in_flight, "/".join(caller.identity))
         try:
             body = await bodies.read(request, server.limits, self._hold)
-            if (key := header(request, KEY_HEADER)) is not None:
+            if (key := only_header(request, KEY_HEADER)) is not None:
                 turn = server.once(request, caller, key, body)
                 caller = await turn.__aenter__()
                 self._turn = turn

@@ -139,7 +139,7 @@ def test_what_a_superuser_changed_or_removed_since_is_named(
 
 def test_what_is_not_there_or_not_sealed_is_refused_and_no_folder_is_overwritten(settings: Settings, tmp_path: Path) -> None:
     with Ledger.open(settings=settings) as ledger:
-        with pytest.raises(SealingRefused, match="nothing of this tenant is sealed yet"):
+        with pytest.raises(SealingRefused, match="nothing of tenant default is sealed yet"):
             make(ledger, tmp_path / "b", "thread_x")
         record(ledger)
         Sealer(ledger).seal_all()

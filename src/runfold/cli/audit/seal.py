@@ -76,13 +76,18 @@ def verify(
 
 def _text(file: Path) -> str:
     from runfold.errors import UsageError
-    from runfold.proofs.note import MOST_BYTES
+    from runfold.proofs.note import MOST_BYTES, NoteRefused, read_note
 
     try:
         with file.expanduser().open(encoding="utf-8") as opened:
-            return opened.read(MOST_BYTES + 1)
+            text = opened.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"--against: {file} cannot be read ({error})") from None
+    try:
+        read_note(text).checkpoint()
+    except NoteRefused as error:
+        raise UsageError(f"--against: {file} is no checkpoint ({error}); name a file that holds one") from None
+    return text
 
 
 def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any], count: int) -> None:

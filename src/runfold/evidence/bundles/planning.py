@@ -63,7 +63,7 @@ def sealed_tree(connection: Connection, tenant_id: str) -> SealedTree:
     with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         found: Any = cursor.execute(QUERIES["tree"], [tenant_id]).fetchone()
     if found is None:
-        raise SealingRefused("nothing of this tenant is sealed yet", "run `runfold seal now`, or `runfold work`")
+        raise SealingRefused(f"nothing of tenant {tenant_id} is sealed yet", "run `runfold seal now`, or `runfold work`")
     return SealedTree(*found)
 
 

@@ -23,7 +23,7 @@ from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.routes import receipts
 from runfold.http.routing import Handler, NamedRoute, Operation, Reply, model_of, route_of
-from runfold.http.scope import header
+from runfold.http.scope import header, only_header
 from runfold.http.server_state import KEY_HEADER, ServerState
 from runfold.http.shapes import narrowed
 from runfold.method_call import MethodCall
@@ -88,7 +88,7 @@ def envelope(request: Request, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a command that are given as headers. Raises InvalidEvent."""
     found: dict[str, Any] = {}
     receipts.require_known(header(request, receipts.HEADER))
-    if (tag := header(request, "if-match")) is not None:
+    if (tag := only_header(request, "If-Match")) is not None:
         version = whole_number(tag.removeprefix("W/").strip('"'))
         if version is None:
             raise InvalidEvent("If-Match", f'{tag} is not a version; send the ETag of a read, such as "7"')

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, get_
 from pydantic import ConfigDict, TypeAdapter
 
 from runfold.domain.values import json_fault
-from runfold.errors import UsageError
+from runfold.errors import UsageError, shortened
 from runfold.projections.columns import columns_of
 from runfold.projections.projection import Projection, R
 from runfold.queries.lists.index_walk import Sorted, walks
@@ -66,8 +66,10 @@ def direction(default: Direction, but: str = "") -> Parameter:
 
 def ordered(order: Any) -> Literal[1, -1]:
     """The step through a list that is at hand in ascending order. Raises UsageError for what is no order."""
-    (way,) = words("order", order, get_args(Direction))
-    return 1 if way == "asc" else -1
+    ways = words("order", order, get_args(Direction))
+    if len(ways) != 1:
+        raise UsageError(f"order takes one of {', '.join(get_args(Direction))}, not {shortened(repr(order))}", name="order")
+    return 1 if ways == ("asc",) else -1
 
 
 def ordered_by(default: str, more: str = "") -> Parameter:
