@@ -258,6 +258,12 @@ REFUSED: dict[str, tuple[Callable[[Some, Run], object], type[LedgerError]]] = {
     "an unknown word": (lambda _, run: run.complete(colour="red"), InvalidEvent),  # type: ignore[call-arg]
     "a position beyond": (lambda some, _: some.at(10_000).run("run_x"), UsageError),
     "a time that is none": (lambda some, _: some.at("yesterday"), UsageError),
+    "a truth as a position": (lambda some, _: some.at(True).run("run_x"), UsageError),
+    "a part of a position": (lambda _, run: run.messages(at=1.5), UsageError),  # type: ignore[arg-type]
+    "text as a moment of a handle": (lambda _, run: run.view(at="1"), UsageError),  # type: ignore[arg-type]
+    "a position as when it happened": (lambda some, _: some.now.happened_at(1), UsageError),  # type: ignore[arg-type]
+    "text as a version": (lambda _, run: run.add_message("user", "x", expected_version="1"), InvalidEvent),  # type: ignore[arg-type]
+    "text as the version of a branch": (lambda _, run: run.branch(at_version="1"), InvalidEvent),  # type: ignore[arg-type]
     "a read model that was never folded": (lambda some, _: some.now.runs(), ReadModelBehind),
 }
 

@@ -16,7 +16,7 @@ from runfold.domain.subjects import about
 from runfold.domain.thread import Thread
 from runfold.domain.tool_call import ToolCallState
 from runfold.domain.webhook import Callback, Webhook
-from runfold.errors import KeyNotFound, VersionConflict
+from runfold.errors import InvalidEvent, KeyNotFound, VersionConflict, shortened
 from runfold.history.path import History, thread_tree
 from runfold.history.tree import Tree
 from runfold.ids import new_event_id
@@ -168,8 +168,12 @@ class Session:
         self.metadata, self._fetched = metadata, None
 
     def expect(self, state: StreamState, version: int | None) -> None:
-        """Raise VersionConflict unless the stream is at that version."""
-        if version is not None and state.version != version:
+        """Raise VersionConflict unless the stream is at that version, and InvalidEvent for what is none."""
+        if version is None:
+            return
+        if type(version) is not int:
+            raise InvalidEvent("expected_version", f"{shortened(repr(version))} is not a whole number")
+        if state.version != version:
             raise VersionConflict(state.id, version, state.version)
 
     def begin(self, state: StreamState, events: list[Event], thread_id: str, context: Context) -> None:

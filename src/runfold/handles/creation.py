@@ -157,15 +157,15 @@ class Creation:
         if kind == "continues" and origin.waiting_for:
             self._clear(session, origin)
         asked = self._request.get("at_version")
-        at_version = origin.version if asked is None else asked
-        if at_version > origin.version:
+        parent = Parent(run_id=origin.id, kind=kind, at_version=origin.version if asked is None else asked)
+        if parent.at_version > origin.version:
             origin.refuse(
                 "start_run",
-                f"it cannot be left at version {at_version}, which it has not reached; `at_version` is at most {origin.version}",
+                f"it cannot be left at version {asked}, which it has not reached; `at_version` is at most {origin.version}",
             )
         if kind == "retries" and origin.status not in ENDED:
             origin.refuse("start_run", 'only an ended run is retried; end it first, or continue it (`kind="continues"`)')
-        return Parent(run_id=origin.id, kind=kind, at_version=at_version)
+        return parent
 
     def _clear(self, session: Session, origin: RunState) -> None:
         if not self._request.get("auto_deny"):

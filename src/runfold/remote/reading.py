@@ -19,7 +19,7 @@ from runfold.queries.lists.parameters import checked, described_by, parameters_o
 from runfold.queries.reading import Reading
 from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
-from runfold.queries.sources.source import with_zone
+from runfold.queries.sources.source import checked_moment, with_zone
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client, Params
 from runfold.remote.events import all_events
@@ -71,7 +71,7 @@ class RemoteSource:
             return self
         if isinstance(moment, int) and moment < 0:
             raise UsageError(f"position {moment} is not in the ledger, whose first is 1")
-        return RemoteSource(self._client, with_zone(moment) if isinstance(moment, datetime) else moment, self._happened)
+        return RemoteSource(self._client, checked_moment(moment), self._happened)
 
     def happened_at(self, moment: datetime) -> "RemoteSource":
         """The same source without what happened later by the producers' clocks. Raises UsageError for a time without a zone."""

@@ -55,8 +55,15 @@ class Source(Protocol):
         """Answer a question. Raises LedgerError."""
 
 
-def with_zone(moment: datetime) -> datetime:
-    """Return a time that has a zone. Raises UsageError for another."""
+def checked_moment(moment: int | datetime) -> int | datetime:
+    """Return a position, or a time that has a zone. Raises UsageError for anything else."""
+    return moment if isinstance(moment, int) and not isinstance(moment, bool) else with_zone(moment)
+
+
+def with_zone(moment: Any) -> datetime:
+    """Return a time that has a zone. Raises UsageError for anything else."""
+    if not isinstance(moment, datetime):
+        raise UsageError(f"{repr(moment)[:60]} is no moment; give a position (an int) or a datetime, or text to `ledger.at`")
     if moment.tzinfo is None:
         raise UsageError(f"the time {moment.isoformat()} has no zone; add one, as in {moment.isoformat()}Z")
     return moment
@@ -104,12 +111,13 @@ class LocalSource:
         if moment is None:
             return self
         asked = None
+        moment = checked_moment(moment)
         if isinstance(moment, int):
             head = self.reader.head().position
             if not 0 <= moment <= head:
                 raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {head}")
         else:
-            asked = with_zone(moment)
+            asked = moment
             moment = self.reader.position_at(asked)
         return LocalSource(self.reader, self._tenant_id, moment, whole or self._whole, most_events, asked)
 
