@@ -5,10 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, TextIO
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes, as shells report SIGINT and SIGPIPE."""
@@ -19,7 +16,7 @@ class OutputRefused(OSError):
 
 
 class _Output(io.FileIO):
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write, and tell a refusal from that of any other file."""
         try:
             return super().write(data)

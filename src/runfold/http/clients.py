@@ -181,7 +181,7 @@ class AsClientsCame:
         self.app, self._clients = app, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
+        """Answer a request."""
         if scope["type"] == "http":
             scope["scheme"] = self._clients.scheme(Request(scope))
         await self.app(scope, receive, send)

@@ -55,6 +55,7 @@ def _export(format: str, folder: Path) -> list[str]:
     return ["export", "events", "--format", format, "--to", str(folder / format)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", CASES)
 def test_whatever_comes_to_an_event_that_cannot_be_read_names_it_and_what_to_do(
     runfold: Command, folded_story: Cast, database: TestDatabase, what: str, tmp_path: Path

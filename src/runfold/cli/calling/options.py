@@ -141,16 +141,22 @@ def _require_text(parameters: Sequence[inspect.Parameter], given: Mapping[str, A
         value = given.get(parameter.name)
         for text in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(text, str) and not text.isascii() and getattr(found, "metavar", None) not in _OF_FILES:
-                _require_utf8(text)
+                _require_utf8(_name_of(parameter, found), text)
 
 
-def _require_utf8(text: str) -> None:
+def _name_of(parameter: inspect.Parameter, declared: Any) -> str:
+    """Return what a person writes before a value, or what stands for it in the help."""
+    options = (each for each in getattr(declared, "param_decls", None) or () if each.startswith("--"))
+    return next(options, None) or getattr(declared, "metavar", None) or parameter.name
+
+
+def _require_utf8(name: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
         from runfold.errors import UsageError
 
-        raise UsageError(f"{text!r} is not UTF-8; write it in UTF-8, or as much of an id as is enough") from None
+        raise UsageError(f"{name} {text!r} is not UTF-8; write it in UTF-8, or as much of an id as is enough") from None
 
 
 def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[ListOption] = ()) -> Callable[..., None]:
