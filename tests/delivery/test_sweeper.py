@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from pydantic import ValidationError
+
 from runfold import Ledger, Settings
 from runfold.commands.caller import Caller
 from runfold.delivery.sweeper import Sweeper
@@ -156,3 +159,12 @@ def test_a_policy_is_handed_on_to_processes_as_it_is() -> None:
     settings = Settings(sweep=policy)
     assert Settings(sweep=environment(settings)["RUNFOLD_SWEEP"]).sweep == policy
     assert str(SweepPolicy()) == "{}"
+
+
+@pytest.mark.parametrize("field", ["idle_after", "fail_stuck_after"])
+@pytest.mark.parametrize("length", [timedelta.max, timedelta(days=366_001), timedelta(hours=1) / 7, 0.0005])
+def test_a_length_that_sweeping_would_end_at_is_no_policy(field: str, length: timedelta | float) -> None:
+    """Each round counts it back from now and tells it in words: it would stop there, round after round."""
+    with pytest.raises(ValidationError, match=r"cannot be written as a duration|is longer than 366000 days"):
+        SweepPolicy.model_validate({field: length})
+    assert SweepPolicy.model_validate({field: timedelta(days=366_000)})

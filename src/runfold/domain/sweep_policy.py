@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from runfold.domain.durations import parse_duration, write_duration
 
@@ -14,7 +14,18 @@ def _length(given: Any) -> Any:
     return parse_duration(given) if isinstance(given, str) else given
 
 
-Length = Annotated[timedelta, BeforeValidator(_length), PlainSerializer(write_duration, when_used="json"), Field(gt=timedelta(0))]
+def _written(length: timedelta) -> timedelta:
+    """Return a length that can be told in words and counted back from now. Raises ValueError for another."""
+    return parse_duration(write_duration(length))
+
+
+Length = Annotated[
+    timedelta,
+    BeforeValidator(_length),
+    Field(gt=timedelta(0)),
+    AfterValidator(_written),
+    PlainSerializer(write_duration, when_used="json"),
+]
 
 
 class SweepPolicy(BaseModel):
