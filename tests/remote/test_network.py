@@ -321,9 +321,13 @@ ASKED: dict[str, Callable[[RemoteLedger], object]] = {
     [
         (answer("200 OK", b"<html>sign in</html>", kind="text/html; charset=utf-8"), "look at what the URL leads to"),
         (answer("200 OK", b"no gzip", "content-encoding: gzip"), "does not answer|not with text/event-stream"),
+        (answer("200 OK", b'{"ok":true}'), "of another shape, as no Runfold server does; look|not with text/event-stream"),
+        (answer("200 OK", b'{"items":[{}],"next_cursor":null}'), "of another shape, as no Runfold|not with text/event-stream"),
+        (answer("200 OK", b"null"), "of another shape, as no Runfold server does; look|not with text/event-stream"),
+        (answer("200 OK", b"[1"), "of another shape, as no Runfold server does; look|not with text/event-stream"),
         (BUSY, "answered 429 and no problem details, as what stands before a server does"),
     ],
-    ids=["a page", "broken gzip", "an odd Retry-After"],
+    ids=["a page", "broken gzip", "other JSON", "a list of others", "null", "half of a list", "an odd Retry-After"],
 )
 def test_whatever_stands_between_answers_no_request_with_a_trace(asked: str, told: bytes, words: str) -> None:
     with Proxy(None) as proxy:

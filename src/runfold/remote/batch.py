@@ -20,6 +20,7 @@ from runfold.ids import new_id
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
+from runfold.remote.client import understood
 from runfold.remote.executor import ANYBODY, RemoteExecutor, submitted_in, told_in
 from runfold.remote.reading import remote_reading
 
@@ -129,8 +130,9 @@ class RemoteBatchExecutor:
 
         def send() -> Receipt:
             answer = self._client.request("POST", f"/runs/{run_id}/events", body=body, key=uuid7().hex)
-            said = orjson.loads(answer.content)
-            at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
-            return Receipt(run_id, said["position"], said["version"], at, said["appended"], told_by=told_in(said))
+            with understood(answer):
+                said = orjson.loads(answer.content)
+                at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
+                return Receipt(run_id, said["position"], said["version"], at, said["appended"], told_by=told_in(said))
 
         return send

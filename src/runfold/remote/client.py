@@ -219,6 +219,15 @@ def accepted(answer: httpx2.Response, media_type: str = _JSON) -> httpx2.Respons
     raise _NotNow(error, float(after) if after.isascii() and after.isdigit() else 0.0)
 
 
+@contextmanager
+def understood(answer: httpx2.Response) -> Iterator[None]:
+    """Raise LedgerError where what is read of an answer is not as a Runfold server says it."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise _foreign(answer, "with JSON of another shape") from None
+
+
 def error_of(answer: httpx2.Response) -> LedgerError:
     """Return what an answer that is none says, as the error that the server raised."""
     try:

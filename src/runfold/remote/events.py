@@ -23,7 +23,7 @@ from runfold.feed.asked import Asked
 from runfold.feed.following import Complete, Failed, Following, Retries, Span
 from runfold.feed.looked import Looked
 from runfold.remote.calls import query
-from runfold.remote.client import URN, Client, Params, rebuilt
+from runfold.remote.client import URN, Client, Params, rebuilt, understood
 from runfold.store.cursor import Cursor
 
 MOST = 1000
@@ -73,13 +73,14 @@ def all_events(client: Client, path: str, params: Params, *, after: str = "0", m
     while left is None or left > 0:
         limit = MOST if left is None else min(left, MOST)
         answer = client.request("GET", path, params=[*params, ("after", after), ("limit", str(limit))])
-        page = orjson.loads(answer.content)
-        for told in page["items"]:
-            yield recorded_of(told)
-        if page["next_cursor"] is None:
+        with understood(answer):
+            page = orjson.loads(answer.content)
+            found, then = [recorded_of(told) for told in page["items"]], page["next_cursor"]
+        yield from found
+        if then is None:
             return
-        after = page["next_cursor"]
-        left = None if left is None else left - len(page["items"])
+        after = then
+        left = None if left is None else left - len(found)
 
 
 def last_events(client: Client, path: str, params: Params, *, up_to: int | None, most: int) -> Iterator[Recorded]:
@@ -88,12 +89,13 @@ def last_events(client: Client, path: str, params: Params, *, up_to: int | None,
     while left > 0:
         end = [] if up_to is None else [("up_to", str(up_to))]
         answer = client.request("GET", path, params=[*params, *end, ("limit", str(min(left, MOST)))])
-        page = orjson.loads(answer.content)
-        for told in page["items"]:
-            yield recorded_of(told)
-        if (up_to := page["next_up_to"]) is None:
+        with understood(answer):
+            page = orjson.loads(answer.content)
+            found, up_to = [recorded_of(told) for told in page["items"]], page["next_up_to"]
+        yield from found
+        if up_to is None:
             return
-        left -= len(page["items"])
+        left -= len(found)
 
 
 class StreamSource:
@@ -191,8 +193,9 @@ def _begin(client: Client, asked: Asked) -> Cursor:
         if isinstance(asked.after, Cursor):
             return asked.after
         raise
-    page = orjson.loads(told.content)
-    return Cursor(page["position"], page["epoch"])
+    with understood(told):
+        page = orjson.loads(told.content)
+        return Cursor(page["position"], page["epoch"])
 
 
 def _pause(failures: int) -> float:

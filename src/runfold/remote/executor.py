@@ -23,7 +23,7 @@ from runfold.method_call import MethodCall
 from runfold.proofs.receipt import ToldEvent, from_json
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
-from runfold.remote.client import Client
+from runfold.remote.client import Client, understood
 from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
@@ -92,8 +92,9 @@ class RemoteExecutor:
 
     def _send(self, request: CommandRequest, path: str, body: bytes) -> tuple[str, Receipt]:
         answer = self.client.request(request.route.verb, path, body=body, key=uuid7().hex)
-        said = orjson.loads(answer.content)
-        return said["id"], receipt_of(said)
+        with understood(answer):
+            said = orjson.loads(answer.content)
+            return str(said["id"]), receipt_of(said)
 
 
 def receipt_of(said: dict[str, Any]) -> Receipt:

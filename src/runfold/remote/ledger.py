@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 import orjson
+from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from runfold.api.table import API_VERSION
@@ -34,7 +35,7 @@ from runfold.queries.sealed.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
 from runfold.remote.calls import query
-from runfold.remote.client import Client, Params
+from runfold.remote.client import Client, Params, understood
 from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
@@ -42,6 +43,8 @@ from runfold.remote.subscriptions import RemoteSubscriptions
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor
 from runfold.subscriptions.named import NamedSubscription
+
+M = TypeVar("M", bound=BaseModel)
 
 _LOOK_SECONDS = 0.25
 
@@ -144,40 +147,48 @@ class RemoteLedger(LedgerHandle):
         found: list[MomentView] = []
         cursor: Params = []
         while True:
-            told = orjson.loads(self._client.request("GET", "/moments", params=[("limit", str(MOST)), *cursor]).content)
-            found += [MomentView.model_validate(item) for item in told["items"]]
-            if told["next_cursor"] is None:
-                return found
-            cursor = [("cursor", told["next_cursor"])]
+            answer = self._client.request("GET", "/moments", params=[("limit", str(MOST)), *cursor])
+            with understood(answer):
+                told = orjson.loads(answer.content)
+                found += [MomentView.model_validate(item) for item in told["items"]]
+                if told["next_cursor"] is None:
+                    return found
+                cursor = [("cursor", told["next_cursor"])]
 
     def drop_moment(self, id: str) -> None:
         """Drop a moment that is needed no more. Raises MomentNotFound."""
         self._client.request("DELETE", f"/moments/{quote(id, safe='')}")
 
     def _moment(self, verb: str, path: str, body: bytes | None = None) -> MomentView:
-        return MomentView.model_validate_json(self._client.request(verb, path, body=body).content)
+        return self._answered(MomentView, verb, path, body)
+
+    def _answered(self, kind: type[M], verb: str, path: str, body: bytes | None = None) -> M:
+        answer = self._client.request(verb, path, body=body)
+        with understood(answer):
+            return kind.model_validate_json(answer.content)
 
     def webhook_secrets(self, webhook_id: str) -> list[WebhookSecret]:
         """Return the secrets that a webhook's receiver verifies signatures with, the present one first.
 
         `callbacks` stands for the addresses that runs name. Raises WebhookNotFound, ScopeMissing, SecretSealed.
         """
-        told = orjson.loads(self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets").content)
-        return [WebhookSecret.model_validate(item) for item in told["items"]]
+        answer = self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets")
+        with understood(answer):
+            return [WebhookSecret.model_validate(item) for item in orjson.loads(answer.content)["items"]]
 
     def sealed_log(self) -> SealedLogView:
         """Return how sealing the log of the tenant stands: its tree, how far sealing is, and what a sealer met that cannot be.
 
         Raises ScopeMissing.
         """
-        return SealedLogView.model_validate_json(self._client.request("GET", "/sealed").content)
+        return self._answered(SealedLogView, "GET", "/sealed")
 
     def checkpoint(self) -> CheckpointView:
         """Return the last signed checkpoint of the tenant's sealed log, for whoever is to trust the ledger.
 
         Raises CheckpointNotFound, ScopeMissing.
         """
-        return CheckpointView.model_validate_json(self._client.request("GET", "/sealed/checkpoint").content)
+        return self._answered(CheckpointView, "GET", "/sealed/checkpoint")
 
     def verify_receipt(self, receipt: AnyReceipt) -> ReceiptVerification:
         """Hold a receipt, or the JSON that was kept of one, against the log, and against what was sealed of it.
@@ -188,7 +199,7 @@ class RemoteLedger(LedgerHandle):
         InvalidEvent, ScopeMissing.
         """
         body = orjson.dumps(as_json(told_by(receipt)))
-        return ReceiptVerification.model_validate_json(self._client.request("POST", "/receipts/verify", body=body).content)
+        return self._answered(ReceiptVerification, "POST", "/receipts/verify", body)
 
     def make_bundle(
         self,
@@ -304,7 +315,9 @@ class RemoteLedger(LedgerHandle):
 
     def _ends(self) -> dict[str, Any]:
         answer = self._client.request("GET", "/events", params=query({"up_to": 0, "limit": 1}))
-        return dict(orjson.loads(answer.content))
+        with understood(answer):
+            told = orjson.loads(answer.content)
+            return {"head": int(told["head"]), "epoch": str(told["epoch"])}
 
     def close(self) -> None:
         """Wait for what is on its way, and give the connections back."""

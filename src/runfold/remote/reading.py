@@ -21,7 +21,7 @@ from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.sources.source import checked_moment, with_zone
 from runfold.remote.calls import path_of, query
-from runfold.remote.client import Client, Params
+from runfold.remote.client import Client, Params, understood
 from runfold.remote.events import all_events
 from runfold.store.reading.happened import happened_by
 from runfold.store.reading.reader import LATEST, TenantReader
@@ -108,7 +108,9 @@ class RemoteSource:
         """All up to where the ledger stands, or stood. Raises NotFound where what is at the path was not there."""
         path = path_of(route, ids)
         answer = self._client.request("GET", path, params=query(self._of_moment()))
-        found = all_events(self._client, f"{path}/events", query({"up_to": int(answer.headers["Runfold-Position"])}))
+        with understood(answer):
+            up_to = int(answer.headers["Runfold-Position"])
+        found = all_events(self._client, f"{path}/events", query({"up_to": up_to}))
         return found if self._happened is None else happened_by(self._happened, found)
 
     def _of_moment(self) -> dict[str, Any]:
@@ -122,18 +124,20 @@ class RemoteSource:
         if get_origin(route.answer) is list:
             return self._whole_list(route, path, query(said))
         answer = self._client.request("GET", path, params=query(said), wait=seconds)
-        return _adapter(route).validate_json(answer.content)
+        with understood(answer):
+            return _adapter(route).validate_json(answer.content)
 
     def _whole_list(self, route: QuestionRoute, path: str, params: Params) -> list[Any]:
         found: list[Any] = []
         cursor: list[tuple[str, str]] = []
         while True:
             answer = self._client.request("GET", path, params=[*params, ("limit", str(MOST)), *cursor])
-            page = orjson.loads(answer.content)
-            found += _adapter(route).validate_json(orjson.dumps(page["items"]))
-            if page["next_cursor"] is None:
-                return found
-            cursor = [("cursor", page["next_cursor"])]
+            with understood(answer):
+                page = orjson.loads(answer.content)
+                found += _adapter(route).validate_json(orjson.dumps(page["items"]))
+                if page["next_cursor"] is None:
+                    return found
+                cursor = [("cursor", page["next_cursor"])]
 
 
 _OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {

@@ -1,15 +1,14 @@
 """Named subscriptions of a ledger elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
 
 from runfold.feed.asked import After, Asked, EventFilter
-from runfold.remote.client import Client, Params
+from runfold.remote.client import Client, Params, understood
 from runfold.remote.events import recorded_of
 from runfold.subscriptions.views import (
     MOST,
@@ -22,7 +21,7 @@ from runfold.subscriptions.views import (
     Taken,
 )
 
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class RemoteSubscriptions:
@@ -35,28 +34,27 @@ class RemoteSubscriptions:
         """Make it, or change its promise."""
         asked = Asked.of(after, **wanted)
         body = {**asked.fields(), **promise.model_dump(), "in_order_of": in_order_of, "after": asked.after_text}
-        self._asked("PUT", name, body)
+        self._asked(dict, "PUT", name, body)
 
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
         params: Params = [("limit", str(limit)), *([("cursor", after)] if after else [])]
-        told = orjson.loads(self._client.request("GET", "/subscriptions", params=params).content)
-        return [SubscriptionView.model_validate(each) for each in told["items"]]
+        answer = self._client.request("GET", "/subscriptions", params=params)
+        with understood(answer):
+            return [SubscriptionView.model_validate(each) for each in orjson.loads(answer.content)["items"]]
 
     def view(self, name: str) -> SubscriptionView:
         """One of them. Raises SubscriptionNotFound."""
-        return SubscriptionView.model_validate(self._asked("GET", name))
+        return self._asked(SubscriptionView.model_validate, "GET", name)
 
     def delete(self, name: str) -> None:
         """Forget it and where it is. Raises SubscriptionNotFound."""
-        self._asked("DELETE", name)
+        self._asked(dict, "DELETE", name)
 
     def take(self, name: str, limit: int, consumer: str | None, wait_seconds: float) -> Taken:
         """Give events to a consumer."""
         body = {"limit": limit, "consumer": consumer, "wait_seconds": wait_seconds}
-        told = self._asked("POST", name, body, "/take", wait=wait_seconds)
-        given = [Delivery(recorded_of(each["event"]), each["attempt"], each["replayed"]) for each in told["deliveries"]]
-        return Taken(UUID(told["lease"]), told["lease_seconds"], given)
+        return self._asked(_taken, "POST", name, body, "/take", wait=wait_seconds)
 
     def acknowledge(self, name: str, lease: UUID, positions: Sequence[int]) -> Answered:
         """They are done."""
@@ -80,28 +78,49 @@ class RemoteSubscriptions:
     def parked(self, name: str, after: int, limit: int) -> list[ParkedEvent]:
         """Return those that are set aside, by position."""
         params: Params = [("limit", str(limit)), ("cursor", str(after))]
-        told = orjson.loads(self._client.request("GET", f"{_path(name)}/parked", params=params).content)
-        return [ParkedEvent.model_validate(each) for each in told["items"]]
+        answer = self._client.request("GET", f"{_path(name)}/parked", params=params)
+        with understood(answer):
+            return [ParkedEvent.model_validate(each) for each in orjson.loads(answer.content)["items"]]
 
     def replay(self, name: str, positions: Sequence[int] | None) -> list[int]:
         """Give these of the parked ones, or all, again; returns which."""
         body = {"positions": None if positions is None else list(positions)}
-        return list(self._asked("POST", name, body, "/replay")["positions"])
+        return self._asked(_positions, "POST", name, body, "/replay")
 
     def discard(self, name: str, positions: Sequence[int]) -> list[int]:
         """Give these of the parked ones never again; returns which."""
-        return list(self._asked("POST", name, {"positions": list(positions)}, "/discard")["positions"])
+        return self._asked(_positions, "POST", name, {"positions": list(positions)}, "/discard")
 
     def reset(self, name: str, after: After) -> None:
         """Go on after another place."""
-        self._asked("POST", name, {"after": Asked.of(after).after_text}, "/reset")
+        self._asked(dict, "POST", name, {"after": Asked.of(after).after_text}, "/reset")
 
     def _answered(self, name: str, path: str, body: dict[str, Any]) -> Answered:
-        return Answered.model_validate(self._asked("POST", name, body, path))
+        return self._asked(Answered.model_validate, "POST", name, body, path)
 
-    def _asked(self, verb: str, name: str, body: dict[str, Any] | None = None, path: str = "", *, wait: float = 0.0) -> Any:
+    def _asked(
+        self,
+        read: Callable[[Any], T],
+        verb: str,
+        name: str,
+        body: dict[str, Any] | None = None,
+        path: str = "",
+        *,
+        wait: float = 0.0,
+    ) -> T:
         raw = None if body is None else orjson.dumps({key: value for key, value in body.items() if value is not None})
-        return orjson.loads(self._client.request(verb, f"{_path(name)}{path}", body=raw, wait=wait).content)
+        answer = self._client.request(verb, f"{_path(name)}{path}", body=raw, wait=wait)
+        with understood(answer):
+            return read(orjson.loads(answer.content))
+
+
+def _taken(told: Any) -> Taken:
+    given = [Delivery(recorded_of(each["event"]), each["attempt"], each["replayed"]) for each in told["deliveries"]]
+    return Taken(UUID(told["lease"]), told["lease_seconds"], given)
+
+
+def _positions(told: Any) -> list[int]:
+    return list(told["positions"])
 
 
 def _path(name: str) -> str:
