@@ -35,7 +35,8 @@ def require_address(address: str) -> str:
     """Return where a witness is. Raises UsageError."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise UsageError(f"{address!r} is not the https:// address of a witness")
+        step = "write RUNFOLD_SEAL_WITNESSES or --witness as https://witness.example"
+        raise UsageError(f"{address!r} is not the https:// address of a witness; {step}")
     return address.rstrip("/")
 
 

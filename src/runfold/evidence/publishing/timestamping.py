@@ -19,7 +19,8 @@ def timestamp(message: bytes, url: str) -> bytes:
         raise UsageError("time stamps need the extra `evidence`; run `pip install 'runfold[evidence]'`") from None
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError(f"{url!r} is not the http:// or https:// address of a time stamp authority")
+        step = "write RUNFOLD_SEAL_TIMESTAMP_URL or --timestamp-url as https://stamps.example"
+        raise UsageError(f"{url!r} is not the http:// or https:// address of a time stamp authority; {step}")
     asked = TimestampRequestBuilder().data(message).nonce(nonce=True).cert_request(cert_request=True).build()
     try:
         with httpx2.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client:
