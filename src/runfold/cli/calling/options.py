@@ -146,7 +146,8 @@ def _require_text(parameters: Sequence[inspect.Parameter], given: Mapping[str, A
 
 def _name_of(parameter: inspect.Parameter, declared: Any) -> str:
     """Return what a person writes before a value, or what stands for it in the help."""
-    options = (each for each in getattr(declared, "param_decls", None) or () if each.startswith("--"))
+    said = getattr(declared, "default", None), *(getattr(declared, "param_decls", None) or ())  # as Typer keeps them
+    options = (each for each in said if isinstance(each, str) and each.startswith("--"))
     return next(options, None) or getattr(declared, "metavar", None) or parameter.name
 
 
