@@ -21,7 +21,7 @@ from runfold.access import denials as denying
 from runfold.access.addresses import read_address
 from runfold.access.keys import Keys
 from runfold.domain.security import key_text, read_key
-from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull
+from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull, UsageError
 from runfold.http.app import create_app
 from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
@@ -122,7 +122,7 @@ def test_a_header_is_read_from_its_end_and_no_more_of_it_than_is_needed() -> Non
     ],
 )
 def test_settings_that_can_be_none_are_refused(said: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=next(iter(said))):
+    with pytest.raises(UsageError, match=next(iter(said)).upper()):
         Settings(**said)
 
 

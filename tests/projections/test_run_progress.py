@@ -140,7 +140,7 @@ def test_who_holds_it_and_of_which_kind_it_is(ledger: Ledger, run: Run, look: Lo
     assert (look(run).kind, look(run).execution_id, look(run).lease_expires_at) == ("leased", None, None)
     with ledger.batch(is_import=True, source="tau2:1") as batch:
         imported = batch.create_thread(agent_id="a").start_run()
-    imported.claim("w1")
+    ledger.run(imported.id).claim("w1")
     assert look(imported).kind == "imported"
 
 
