@@ -312,6 +312,10 @@ ASKED: dict[str, Callable[[RemoteLedger], object]] = {
     "a cursor": lambda remote: remote.cursor(),
     "a named subscription": lambda remote: remote.subscription("billing").take(),
     "moments": lambda remote: remote.moments(),
+    "a cancellation": lambda remote: remote.cancel_runs(["run_a"]),
+    "secrets": lambda remote: remote.webhook_secrets("webhook_a"),
+    "subscriptions": lambda remote: remote.subscriptions.all(),
+    "parked events": lambda remote: remote.subscription("billing").parked(),
 }
 
 

@@ -48,15 +48,16 @@ def _run(given: list[str]) -> int:
             return 2
         if isinstance(error, OutputRefused):
             discard(sys.stdout)
+        explained = _explain(error)
         with complaining():
-            _report(error, as_json="--json" in given, verbose="--verbose" in given)
-        return _explain(error)[2]
+            _report(error, explained, as_json="--json" in given, verbose="--verbose" in given)
+        return explained[2]
     return code
 
 
-def _report(error: Exception, *, as_json: bool, verbose: bool) -> None:
+def _report(error: Exception, explained: tuple[str, dict[str, Any], int], *, as_json: bool, verbose: bool) -> None:
     """Print an error on stderr, as one line with the next step or as one JSON object."""
-    message, facts, code = _explain(error)
+    message, facts, code = explained
     trace = "".join(traceback.format_exception(error)) if verbose else ""
     if as_json:
         from runfold.terminal.console import print_json

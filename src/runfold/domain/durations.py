@@ -58,6 +58,13 @@ def later(name: str, moment: datetime, length: timedelta) -> datetime:
         raise InvalidEvent(name, f"{length} from {moment.isoformat()} is outside of the years 1 to 9999; give less") from None
 
 
+def nanoseconds(began: datetime | None, ended: datetime) -> int | None:
+    """The time between two moments; None where nobody knows, or the end is before the beginning by the producer's clock."""
+    if began is None or ended < began:
+        return None
+    return (ended - began) // timedelta(microseconds=1) * 1000
+
+
 def write_duration(length: timedelta) -> str:
     """Write a timedelta as text that means the same. Raises ValueError for a negative one, and for parts of a millisecond."""
     for unit in ("s", "ms", "m", "h", "d"):

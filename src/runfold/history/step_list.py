@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from runfold.domain.durations import nanoseconds
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import EdgeTraversed, ModelCallFinished, ModelCallStarted, NodeEntered, StepFinished, StepStarted
@@ -178,7 +179,7 @@ class _Told:
 
     def _end(self, key: _Key, recorded: Recorded, said: dict[str, Any]) -> None:
         view = self.found[key]
-        took = _nanoseconds(view.started_at, recorded.happened_at)
+        took = nanoseconds(view.started_at, recorded.happened_at)
         ended = {"finished_at": recorded.happened_at, "finished_position": recorded.position, "duration_ns": took}
         self.found[key] = view.model_copy(update={**said, **ended})
 
@@ -194,7 +195,7 @@ class _Told:
 
     def _stop_tool(self, call_id: str, recorded: Recorded) -> None:
         step, began = self.tools.pop(call_id, (None, recorded.happened_at))
-        took = _nanoseconds(began, recorded.happened_at)
+        took = nanoseconds(began, recorded.happened_at)
         if step is not None and took is not None:
             view = self.found["step", step]
             changes = {"tool_execution_ns": (view.tool_execution_ns or 0) + took}
@@ -239,8 +240,3 @@ def _sum(parts: list[Tokens]) -> Tokens:
         added[name] = sum(reported) if reported else None
     beside = any(part.reasoning_beside for part in parts)
     return Tokens.model_construct(**added, reasoning_beside=beside)  # parts of different calls need not fit each other's totals
-
-
-def _nanoseconds(began: datetime, ended: datetime) -> int | None:
-    """Null where the end is before the beginning by the producer's clock."""
-    return None if ended < began else (ended - began) // timedelta(microseconds=1) * 1000

@@ -106,9 +106,8 @@ class Follower:
         self._importer: Format = named(format)
         if any(str(path) == "-" or is_pipe(Path(path)) for path in paths):
             raise UsageError("standard input and pipes cannot be followed; name files or folders, or leave out --follow")
-        find(
-            [path for path in paths if not str(path) or not Path(path).is_dir()], self._importer.wants
-        )  # says which is not there
+        no_folders = [path for path in paths if not str(path) or not Path(path).is_dir()]
+        find(no_folders, self._importer.wants)  # says which is not there
         self._ledger, self._format, self._paths = ledger, format, list(paths)
         self._told, self._processes = told or Told(), processes
         self._name = name_of_import(format, paths) if source is None else checked_name(source)

@@ -47,11 +47,10 @@ from runfold.domain.run_events import (
 from runfold.domain.step import AnyStepEvent, StepFinished, StepStarted
 from runfold.domain.tool_call import AnyToolCallEvent, ToolFailed
 from runfold.domain.usage import AnyUsageEvent, CostReported, Tokens, UsageCorrected, UsageRecorded
-from runfold.domain.values import INT_LIMIT
 from runfold.projections.projection import Key, Moving, Projection
 from runfold.projections.runs.attention_row import MAY_BE_SILENT, NO_SEVERITY, REASONS, AttentionRow
 from runfold.projections.runs.durations import nanoseconds
-from runfold.projections.runs.reported import replaced
+from runfold.projections.runs.reported import MOST, replaced
 
 Changes = dict[str, Any]
 
@@ -203,7 +202,7 @@ def _rested(row: AttentionRow, recorded: Recorded) -> Changes:
     if row.working_since is None:
         return {}
     took = nanoseconds(row.working_since, recorded.happened_at) or 0
-    worked = min((row.worked_ns or 0) + took, INT_LIMIT - 1)
+    worked = min((row.worked_ns or 0) + took, MOST)
     latency = worked if row.reported_ns is None else row.reported_ns
     return {"working_since": None, "worked_ns": worked, "latency_ns": latency}
 

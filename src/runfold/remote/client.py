@@ -3,15 +3,16 @@
 import inspect
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import orjson
 import tenacity
+from pydantic import BaseModel
 
 from runfold import errors
 from runfold.errors import (
@@ -25,6 +26,7 @@ from runfold.errors import (
 
 URN = "urn:runfold:error:"
 Params = list[tuple[str, str | int | float | bool | None]]
+M = TypeVar("M", bound=BaseModel)
 
 _LONGEST_PAUSE, _FIRST_PAUSE = 2.0, 0.05
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
@@ -94,6 +96,19 @@ class Client:
         except _NotNow as last:
             raise last.error from last.__cause__
         raise AssertionError("a request is tried at least once")
+
+    def whole_list(self, path: str, params: Params, most: int, read: Callable[[Any], list[Any]]) -> list[Any]:
+        """Return all of a list, `most` items at a time, as `read` makes them of those of a page. Raises LedgerError."""
+        found: list[Any] = []
+        cursor: Params = []
+        while True:
+            answer = self.request("GET", path, params=[*params, ("limit", str(most)), *cursor])
+            with understood(answer):
+                page = orjson.loads(answer.content)
+                found += read(page["items"])
+                if page["next_cursor"] is None:
+                    return found
+                cursor = [("cursor", page["next_cursor"])]
 
     def once(self, path: str, params: Params) -> httpx2.Response:
         """Return the answer to a question that is asked once, whatever the patience. Raises LedgerError."""
@@ -226,6 +241,12 @@ def understood(answer: httpx2.Response) -> Iterator[None]:
         yield
     except (AttributeError, LookupError, TypeError, ValueError):
         raise _foreign(answer, "with JSON of another shape") from None
+
+
+def items_of(answer: httpx2.Response, kind: type[M]) -> list[M]:
+    """Return the items of a list as models. Raises LedgerError."""
+    with understood(answer):
+        return [kind.model_validate(each) for each in orjson.loads(answer.content)["items"]]
 
 
 def error_of(answer: httpx2.Response) -> LedgerError:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 import orjson
-from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from runfold.api.table import API_VERSION
@@ -35,7 +34,7 @@ from runfold.queries.sealed.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
 from runfold.remote.calls import query
-from runfold.remote.client import Client, Params, understood
+from runfold.remote.client import Client, M, items_of, understood
 from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
@@ -43,8 +42,6 @@ from runfold.remote.subscriptions import RemoteSubscriptions
 from runfold.settings import Settings
 from runfold.store.cursor import Cursor
 from runfold.subscriptions.named import NamedSubscription
-
-M = TypeVar("M", bound=BaseModel)
 
 _LOOK_SECONDS = 0.25
 
@@ -138,22 +135,12 @@ class RemoteLedger(LedgerHandle):
         said = {name: list(texts(name, value)) for name, value in choice.items()}  # type: ignore[arg-type]  # one or more each
         ids = {} if run_ids is None else {"run_ids": list(texts("run_ids", run_ids))}
         body = orjson.dumps({name: value for name, value in {**asked, **said, **ids}.items() if value is not None})
-        told = orjson.loads(self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex).content)
-        found = [CancelledRun.model_validate(item) for item in told["items"]]
+        found = items_of(self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex), CancelledRun)
         return found if dry_run else wait_until_ended(found, lambda run_id: self.now.run(run_id).status, length)
 
     def moments(self) -> list[MomentView]:
         """Return the moments that were asked for in this tenant and not dropped yet."""
-        found: list[MomentView] = []
-        cursor: Params = []
-        while True:
-            answer = self._client.request("GET", "/moments", params=[("limit", str(MOST)), *cursor])
-            with understood(answer):
-                told = orjson.loads(answer.content)
-                found += [MomentView.model_validate(item) for item in told["items"]]
-                if told["next_cursor"] is None:
-                    return found
-                cursor = [("cursor", told["next_cursor"])]
+        return self._client.whole_list("/moments", [], MOST, lambda items: [MomentView.model_validate(item) for item in items])
 
     def drop_moment(self, id: str) -> None:
         """Drop a moment that is needed no more. Raises MomentNotFound."""
@@ -172,9 +159,7 @@ class RemoteLedger(LedgerHandle):
 
         `callbacks` stands for the addresses that runs name. Raises WebhookNotFound, ScopeMissing, SecretSealed.
         """
-        answer = self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets")
-        with understood(answer):
-            return [WebhookSecret.model_validate(item) for item in orjson.loads(answer.content)["items"]]
+        return items_of(self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets"), WebhookSecret)
 
     def sealed_log(self) -> SealedLogView:
         """Return how sealing the log of the tenant stands: its tree, how far sealing is, and what a sealer met that cannot be.

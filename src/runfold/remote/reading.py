@@ -21,7 +21,7 @@ from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.sources.source import checked_moment, with_zone
 from runfold.remote.calls import path_of, query
-from runfold.remote.client import Client, Params, understood
+from runfold.remote.client import Client, understood
 from runfold.remote.events import all_events
 from runfold.store.reading.happened import happened_by
 from runfold.store.reading.reader import LATEST, TenantReader
@@ -122,22 +122,11 @@ class RemoteSource:
         wait = said.get("wait_seconds")
         seconds = 0.0 if said.get("min_position") is None else WAIT_SECONDS if wait is None else float(wait)
         if get_origin(route.answer) is list:
-            return self._whole_list(route, path, query(said))
+            read = _adapter(route).validate_json
+            return self._client.whole_list(path, query(said), MOST, lambda items: read(orjson.dumps(items)))
         answer = self._client.request("GET", path, params=query(said), wait=seconds)
         with understood(answer):
             return _adapter(route).validate_json(answer.content)
-
-    def _whole_list(self, route: QuestionRoute, path: str, params: Params) -> list[Any]:
-        found: list[Any] = []
-        cursor: list[tuple[str, str]] = []
-        while True:
-            answer = self._client.request("GET", path, params=[*params, ("limit", str(MOST)), *cursor])
-            with understood(answer):
-                page = orjson.loads(answer.content)
-                found += _adapter(route).validate_json(orjson.dumps(page["items"]))
-                if page["next_cursor"] is None:
-                    return found
-                cursor = [("cursor", page["next_cursor"])]
 
 
 _OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from runfold.feed.asked import After, Asked, EventFilter
-from runfold.remote.client import Client, Params, understood
+from runfold.remote.client import Client, Params, items_of, understood
 from runfold.remote.events import recorded_of
 from runfold.subscriptions.views import (
     MOST,
@@ -39,9 +39,7 @@ class RemoteSubscriptions:
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
         params: Params = [("limit", str(limit)), *([("cursor", after)] if after else [])]
-        answer = self._client.request("GET", "/subscriptions", params=params)
-        with understood(answer):
-            return [SubscriptionView.model_validate(each) for each in orjson.loads(answer.content)["items"]]
+        return items_of(self._client.request("GET", "/subscriptions", params=params), SubscriptionView)
 
     def view(self, name: str) -> SubscriptionView:
         """One of them. Raises SubscriptionNotFound."""
@@ -78,9 +76,7 @@ class RemoteSubscriptions:
     def parked(self, name: str, after: int, limit: int) -> list[ParkedEvent]:
         """Return those that are set aside, by position."""
         params: Params = [("limit", str(limit)), ("cursor", str(after))]
-        answer = self._client.request("GET", f"{_path(name)}/parked", params=params)
-        with understood(answer):
-            return [ParkedEvent.model_validate(each) for each in orjson.loads(answer.content)["items"]]
+        return items_of(self._client.request("GET", f"{_path(name)}/parked", params=params), ParkedEvent)
 
     def replay(self, name: str, positions: Sequence[int] | None) -> list[int]:
         """Give these of the parked ones, or all, again; returns which."""

@@ -50,8 +50,13 @@ def _former(parameter: inspect.Parameter) -> FormerOption | None:
         default=None,
         annotation=Annotated[kind | None, typer.Option(*words.flags, hidden=True, metavar=option.metavar)],
     )
-    flag = next(each for each in (option.default, *(option.param_decls or ())) if isinstance(each, str))  # as Typer keeps them
-    return FormerOption(declared, parameter.name, words.flags[0], flag)
+    return FormerOption(declared, parameter.name, words.flags[0], flags_of(option)[0])
+
+
+def flags_of(option: Any) -> list[str]:
+    """The words of an option, as Typer keeps them; none of an argument."""
+    said = (option.default, *(option.param_decls or ()))
+    return [each for each in said if isinstance(each, str) and each.startswith("-")]
 
 
 def as_now(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec
 import typer
 
 from runfold.cli.calling.call import Call
-from runfold.cli.calling.former_words import as_now, former_options, formerly
+from runfold.cli.calling.former_words import as_now, flags_of, former_options, formerly
 from runfold.cli.calling.ids import kinds_of, whole_ids
 from runfold.cli.calling.lists import ListOption, as_asked
 
@@ -114,9 +114,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
 }
 
 
-SHARED_FLAGS = {
-    name: kind is not bool for kind, option in _SHARED.values() for name in (option.default, *(option.param_decls or ()))
-}
+SHARED_FLAGS = {name: kind is not bool for kind, option in _SHARED.values() for name in flags_of(option)}
 """The options that every command takes, and whether a value follows."""
 
 
@@ -146,9 +144,8 @@ def _require_text(parameters: Sequence[inspect.Parameter], given: Mapping[str, A
 
 def _name_of(parameter: inspect.Parameter, declared: Any) -> str:
     """Return what a person writes before a value, or what stands for it in the help."""
-    said = getattr(declared, "default", None), *(getattr(declared, "param_decls", None) or ())  # as Typer keeps them
-    options = (each for each in said if isinstance(each, str) and each.startswith("--"))
-    return next(options, None) or getattr(declared, "metavar", None) or parameter.name
+    flags = [] if declared is None else flags_of(declared)
+    return next((flag for flag in flags if flag.startswith("--")), None) or getattr(declared, "metavar", None) or parameter.name
 
 
 def _require_utf8(name: str, text: str) -> None:

@@ -1,8 +1,9 @@
 """How long something took, in nanoseconds as read models keep them."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from runfold.domain.values import INT_LIMIT
+from runfold.domain import durations
+from runfold.projections.runs.reported import MOST
 
 
 def nanoseconds(began: datetime | None, ended: datetime) -> int | None:
@@ -10,6 +11,5 @@ def nanoseconds(began: datetime | None, ended: datetime) -> int | None:
 
     It is never more than a column takes, which is 292 years: a zero time, such as that of the year 1, stops no read model.
     """
-    if began is None or ended < began:
-        return None
-    return min((ended - began) // timedelta(microseconds=1) * 1000, INT_LIMIT - 1)
+    took = durations.nanoseconds(began, ended)
+    return None if took is None else min(took, MOST)
