@@ -119,6 +119,9 @@ const behaviours = {
     const threadId = fresh("t");
     const client = agent(threadId, { messages: [user("two things")] });
     const ask = (id, more = {}) => ({ id, reason: "confirmation", message: id, ...more });
+    const late = agent(fresh("t"), { messages: [user("in time?")] });
+    const expiresAt = new Date(Date.now() + 2000);
+    await run(late, { script: [started, interrupts(ask("c", { expiresAt: expiresAt.toISOString() }))] });
     await run(client, { script: [started, interrupts(ask("a"), ask("b"))] });
     const asked = client.pendingInterrupts.map(({ id }) => id);
     assert.equal(asked.length, 2);
@@ -142,8 +145,10 @@ const behaviours = {
     const twice = await refused(run(stranger(), { resume: asked.map(yes) }));
     assert.equal(twice.status, 409);
     assert.match(twice.payload.detail, /answered once/);
-    const late = agent(fresh("t"), { messages: [user("in time?")] });
-    await run(late, { script: [started, interrupts(ask("c", { expiresAt: "2020-01-01T00:00:00Z" }))] });
+    const gone = agent(fresh("t"));
+    const { errors } = await run(gone, { script: [started, interrupts(ask("d", { expiresAt: "2020-01-01T00:00:00Z" }))] });
+    assert.match(errors[0].message, /expires_at: 2020-01-01T00:00:00\+00:00 has passed/);
+    await until(() => new Date() > expiresAt);
     const [{ id }] = late.pendingInterrupts;
     const over = await refused(run(agent(late.threadId, { messages: late.messages }), { resume: [yes(id)] }));
     assert.deepEqual([over.status, over.payload.state], [409, "expired"]);

@@ -24,6 +24,7 @@ from runfold.domain.approval_events import (
 )
 from runfold.domain.event import AlreadyRecorded, Events
 from runfold.domain.values import Actor, digest
+from runfold.errors import InvalidEvent
 
 from .samples import ADA, BOB, NOON, ONE_O_CLOCK, requested, voted
 from .story import Given, fold, given
@@ -54,19 +55,28 @@ ENDS: dict[str, tuple[ApprovalEvent, ...]] = {
 @pytest.mark.parametrize("reason", ["tool_call", "input_required", "confirmation", "langgraph:interrupt"])
 def test_a_question_says_why_it_is_asked(reason: str) -> None:
     asked = requested().model_copy(update={"reason": reason})
-    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).then(asked)
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked, NOON)).then(asked)
 
 
 def test_the_same_question_is_asked_once() -> None:
     asked = requested(expires_at=ONE_O_CLOCK)
-    given(asked).when(lambda approval: approval.ask(asked)).known("approval", version=1)
+    given(asked).when(lambda approval: approval.ask(asked, NOON)).known("approval", version=1)
+    given(asked).when(lambda approval: approval.ask(asked, ONE_O_CLOCK)).known("approval", version=1)  # also when it is late
     assert requested(expires_at=NOON).differs_from(asked) is None
     assert requested(EDITED).differs_from(asked) == "arguments_digest"
 
 
+def test_a_question_that_is_late_when_it_is_asked_is_refused_but_in_history() -> None:
+    asked = requested(expires_at=ONE_O_CLOCK)
+    for now in (ONE_O_CLOCK, ONE_O_CLOCK + timedelta(days=1)):
+        with pytest.raises(InvalidEvent, match=r"has passed: it is .*; give a later time"):
+            Approval("approval_1").ask(asked, now)
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked, None)).then(asked)
+
+
 def test_the_digest_is_that_of_the_text_that_people_see() -> None:
     forged = requested().model_copy(update={"arguments_digest": digest("something else")})
-    Given(Approval("approval_1")).when(lambda approval: approval.ask(forged)).refused(
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(forged, NOON)).refused(
         "arguments_digest does not match arguments_text"
     )
 
@@ -85,7 +95,7 @@ def test_the_digest_is_that_of_the_text_that_people_see() -> None:
 )
 def test_a_question_that_too_few_may_decide_is_not_asked(rule: dict[str, object]) -> None:
     asked = requested(**rule)
-    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked)).refused("may decide it, but", "must agree")
+    Given(Approval("approval_1")).when(lambda approval: approval.ask(asked, NOON)).refused("may decide it, but", "must agree")
 
 
 def test_nobody_at_all_is_no_quorum() -> None:
@@ -233,10 +243,10 @@ def test_a_request_from_when_nothing_was_said_of_who_decides_is_the_same_request
     recorded = requested(requester_excluded=excluded)
     for today in (PEOPLE, {"approver_kinds": ("human",)}, {}):  # of commands, and of importers
         with pytest.raises(AlreadyRecorded) as found:
-            fold(recorded).ask(requested(**today))
+            fold(recorded).ask(requested(**today), NOON)
         assert found.value.proposed == recorded
     with pytest.raises(AlreadyRecorded) as found:
-        fold(recorded).ask(requested(approver_kinds=("service",)))
+        fold(recorded).ask(requested(approver_kinds=("service",)), NOON)
     assert found.value.proposed.differs_from(recorded) == "rule"
 
 

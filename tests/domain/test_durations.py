@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runfold import InvalidEvent
-from runfold.domain.durations import LONGEST, duration, later, parse_duration, write_duration
+from runfold.domain.durations import LONGEST, duration, later, parse_duration, positive_duration, write_duration
 
 UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -69,6 +69,19 @@ def test_a_field_that_is_given_something_else_is_named(given: object) -> None:
         duration("lease", given)  # type: ignore[arg-type]  # on purpose
     assert refused.value.path == "lease"
     assert duration("lease", timedelta(microseconds=1)) == timedelta(microseconds=1)
+
+
+@given(st.timedeltas())
+@example(timedelta(0))
+def test_what_is_to_last_lasts_more_than_nothing(length: timedelta) -> None:
+    for read, least in ((duration, timedelta(0)), (positive_duration, timedelta.resolution)):
+        if length >= least:
+            assert read("lease", length) == length
+        else:
+            with pytest.raises(InvalidEvent, match=r"less than nothing|no time at all"):
+                read("lease", length)
+    with pytest.raises(InvalidEvent, match="0ms is no time at all; write 90s"):
+        positive_duration("lease", "0ms")
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.timedeltas())

@@ -173,7 +173,7 @@ class AnyCommands(RuleBasedStateMachine):
             requester_excluded=excluding,
         )
         if approval in self.models:
-            self.give(approval, ALREADY, lambda state: state.ask(asked))
+            self.give(approval, ALREADY, lambda state: state.ask(asked, NOON + timedelta(hours=self.now)))
             return
         verdict = self.model.ask(approval)
         self.give("run_1", verdict, lambda run: run.wait_for_approval(approval))
@@ -181,7 +181,7 @@ class AnyCommands(RuleBasedStateMachine):
             excluded = "agent:support" if excluding else None
             self.models[approval] = ApprovalModel(quorum, set(eligible), excluded, self.now + lasts)
             self.states[approval], self.logs[approval] = Approval(approval), []
-            self.give(approval, HAPPENS, lambda state: state.ask(asked))
+            self.give(approval, HAPPENS, lambda state: state.ask(asked, NOON + timedelta(hours=self.now)))
 
     def on_approval(self, approval: str, verdict: Verdict, command: Callable[[Any], Events]) -> None:
         """A command on an approval; when that ends it, its run hears of it."""

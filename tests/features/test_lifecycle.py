@@ -1,6 +1,7 @@
 """A run's life has rules, and they hold for everybody."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -120,7 +121,7 @@ def test_one_worker_holds_a_run_and_renews_its_lease(ledger: Ledger, run: Run) -
 
 @pytest.mark.row("CV-23")
 def test_a_lease_that_expired_is_seen_and_goes_over_only_on_purpose(run: Run) -> None:
-    run.claim("worker-1", lease="0s")
+    run.claim("worker-1", lease=timedelta(microseconds=1))
     with pytest.raises(CommandRefused, match="which has passed; claim it with `take_over=True`, or `fail"):
         run.claim("worker-2")
     run.claim("worker-2", take_over=True)

@@ -9,7 +9,7 @@ import pytest
 from runfold import CommandRefused, DuplicateWithDifferentContent, InvalidEvent, Ledger, Run, VersionConflict
 from runfold.domain.values import Actor
 
-PAST = datetime(2020, 1, 1, tzinfo=UTC)
+AT_ONCE = timedelta(microseconds=1)
 
 
 def types(ledger: Ledger, after: int = 0) -> list[str]:
@@ -127,7 +127,7 @@ def test_ending_a_run_withdraws_its_open_approvals_at_the_same_moment(ledger: Le
 
 def test_a_vote_that_comes_too_late_records_the_expiry_and_is_refused(ledger: Ledger, run: Run) -> None:
     call = run.call_tool("refund", needs_approval=True)
-    approval = run.request_approval("refund", call_id=call.id, expires_at=PAST)
+    approval = run.request_approval("refund", call_id=call.id, expires_in=AT_ONCE)
     assert ledger.now.approval(approval.id).status == "open"  # until an expiry is recorded
     with pytest.raises(CommandRefused, match="that it expired is recorded now"):
         approval.grant(actor="human:ada")
@@ -141,7 +141,7 @@ def test_a_vote_that_comes_too_late_records_the_expiry_and_is_refused(ledger: Le
 
 
 def test_an_approval_expires_at_its_time_and_not_before(ledger: Ledger, run: Run) -> None:
-    early, late = run.request_approval("one", expires_in="1h"), run.request_approval("two", expires_at=PAST)
+    early, late = run.request_approval("one", expires_in="1h"), run.request_approval("two", expires_in=AT_ONCE)
     asked_until = ledger.now.approval(early.id).expires_at
     assert asked_until is not None
     assert timedelta(minutes=59) < asked_until - datetime.now(UTC) <= timedelta(hours=1)

@@ -46,7 +46,7 @@ RUN: dict[str, tuple[Callable[[Run], object], list[str]]] = {
     "claim": (lambda run: run.claim("worker-1", lease="5m"), ["run.claimed"]),
     "renew": (lambda run: run.renew(run.claim("worker-1", lease="5m"), lease="1h"), ["run.claimed", "run.lease_renewed"]),
     "expire_lease": (
-        lambda run: run.expire_lease(run.claim("worker-1", lease=timedelta(0))),
+        lambda run: run.expire_lease(run.claim("worker-1", lease=timedelta(microseconds=1))),
         ["run.claimed", "run.stuck", "run.released"],
     ),
     "release": (lambda run: run.release(run.claim("worker-1")), ["run.claimed", "run.released"]),
@@ -158,7 +158,7 @@ PART: dict[tuple[type, str], tuple[Callable[[Run], object], list[str]]] = {
         ["approval.requested", "run.waiting", "approval.vote_cast", "approval.granted", "run.resumed"],
     ),
     (Approval, "expire"): (
-        lambda run: run.request_approval("send", expires_at=datetime(2020, 1, 1, tzinfo=UTC)).expire(),
+        lambda run: run.request_approval("send", expires_in=timedelta(microseconds=1)).expire(),
         ["approval.requested", "run.waiting", "approval.expired", "run.resumed"],
     ),
     (Approval, "consume"): (

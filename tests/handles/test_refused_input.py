@@ -8,7 +8,7 @@ import pytest
 
 from runfold import InvalidEvent, Ledger, Run, Thread
 
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)
 DEEP: Any = None
 for _ in range(100_000):
     DEEP = [DEEP]
@@ -28,7 +28,12 @@ BAD: dict[str, tuple[Callable[[Run, Thread], object], str]] = {
     ),
     "an approval until after all time": (lambda run, _: run.request_approval("refund", expires_in=timedelta.max), "expires_in"),
     "an approval until before all time": (lambda run, _: run.request_approval("refund", expires_in=timedelta.min), "expires_in"),
+    "an approval that is late at once": (lambda run, _: run.request_approval("refund", expires_in="0s"), "expires_in"),
+    "an approval that was late before": (lambda run, _: run.request_approval("refund", expires_at=NOON), "expires_at"),
     "an approval until two times": (lambda run, _: run.request_approval("pay", expires_in="1h", expires_at=NOON), "expires_in"),
+    "a lease that ends at once": (lambda run, _: run.claim("w", lease=timedelta(0)), "lease"),
+    "a lease that ended before": (lambda run, _: run.claim("w", lease=timedelta(seconds=-1)), "lease"),
+    "a lease that is renewed for nothing": (lambda run, _: run.renew("exec_1", lease="0m"), "lease"),
     "a lease that ends after all time": (lambda run, _: run.claim("w", lease=timedelta.max), "lease"),
 }
 
@@ -70,6 +75,6 @@ def test_a_state_that_its_owner_goes_on_to_change_is_recorded_each_time(run: Run
 
 
 def test_times_are_kept_in_utc(ledger: Ledger, run: Run) -> None:
-    noon = datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
+    noon = datetime(9000, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
     approval = run.request_approval("refund", expires_at=noon)
     assert ledger.now.approval(approval.id).expires_at == noon.astimezone(UTC)

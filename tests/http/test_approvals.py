@@ -77,7 +77,7 @@ def test_two_who_approve_at_once_are_both_recorded_or_the_second_is_told_what_st
 
 def test_a_vote_after_the_time_is_refused_and_that_it_expired_stays_recorded(client: httpx2.Client, run: Run) -> None:
     call = client.post(f"/runs/{run.id}/tool-calls", json={"name": "refund", "needs_approval": True}).json()["id"]
-    approval = asked(client, run, call_id=call, expires_at="2020-01-01T00:00:00Z")
+    approval = asked(client, run, call_id=call, expires_in="1ms")
     assert client.get(f"/approvals/{approval}").json()["status"] == "open"  # until an expiry is recorded
     late = vote(client, approval)
     assert (late.status_code, late.json()["state"]) == (409, "expired")
@@ -95,7 +95,7 @@ def test_a_vote_that_came_too_late_is_recorded_once_and_answered_alike_whenever_
 ) -> None:
     closed = asked(client, run)
     assert vote(client, closed, ADA).status_code == 200
-    expired = asked(client, run, expires_at="2020-01-01T00:00:00Z")
+    expired = asked(client, run, expires_in="1ms")
     for approval, state in ((closed, "granted"), (expired, "expired")):
         body = {"verdict": "deny", "comment": "never"}
         url, headers = f"/approvals/{approval}/votes", {**BOB, "Idempotency-Key": approval}
@@ -295,7 +295,8 @@ def test_history_is_judged_by_its_own_clock_for_keys_that_may_import(ledger: Led
     keys = {scopes: with_key(make_key(ledger, *scopes)) for scopes in (("approvals:decide",), ("approvals:decide", "import"))}
     decides, imports = keys.values()
     with serving(create_app(ledger, Keys(ledger))) as address, httpx2.Client(base_url=address) as client:
-        approval = run.request_approval("refund", arguments={}, expires_at=datetime(2026, 3, 1, 11, tzinfo=UTC)).id
+        until = {"expires_at": datetime(2026, 3, 1, 11, tzinfo=UTC), "occurred_at": datetime(2026, 3, 1, 10, tzinfo=UTC)}
+        approval = run.request_approval("refund", arguments={}, **until, times_judged_by="producer").id
         refused = client.post(f"/approvals/{approval}/votes", json={"verdict": "approve", **said}, headers=decides)
         assert (refused.status_code, refused.json()["scope"]) == (403, "import")
         granted = client.post(f"/approvals/{approval}/votes", json={"verdict": "approve", **said}, headers=imports)

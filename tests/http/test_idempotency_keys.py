@@ -1,7 +1,7 @@
 """An idempotency key belongs to its caller: on every route two callers who use the same one are two, and one is one."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from tests.serving import serving
 
 ADA, BOB = {"X-Actor": "human:ada"}, {"X-Actor": "human:bob"}
 ROUTES = {route.name: route for route in COMMANDS}
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+AT_ONCE = timedelta(microseconds=1)
 
 SAID: dict[str, Any] = {
     "title": "another",
@@ -118,7 +118,7 @@ class Scene:
             thread.name_head("other", run.id)
             asking = thread.start_run(run_id=f"run_asking_{name}", parent=None)
             asking.request_approval("refund", arguments={"order": 7}, approval_id=f"approval_{name}", quorum=2)
-            asking.request_approval("late", approval_id=f"approval_late_{name}", expires_at=LONG_AGO)
+            asking.request_approval("late", approval_id=f"approval_late_{name}", expires_in=AT_ONCE)
             granted = asking.request_approval("use", arguments={"order": 7}, approval_id=f"approval_granted_{name}")
             granted.grant(actor="human:cleo")
             thread.create_run(run_id=f"run_new_{name}", parent=None)

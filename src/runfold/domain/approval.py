@@ -22,7 +22,7 @@ from runfold.domain.approval_events import (
 )
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.values import Actor, digest, same
-from runfold.errors import CommandRefused
+from runfold.errors import CommandRefused, InvalidEvent
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,15 @@ class Approval:
         """Raise CommandRefused with this approval's state."""
         raise CommandRefused(command, self.id, rule, self.describe())
 
-    def ask(self, requested: ApprovalRequested) -> Events:
-        """Request the approval. Repeating the same request under the same id records nothing."""
+    def ask(self, requested: ApprovalRequested, now: datetime | None) -> Events:
+        """Request the approval, `now` or, where that is None, in the past. Repeating it under the same id records nothing."""
         if self.requested is not None:
             raise AlreadyRecorded("approval", self.id, self.id, 1, _as_before(requested, self.requested.rule))
         if requested.arguments_digest != digest(requested.arguments_text):
             self.refuse("request_approval", "arguments_digest does not match arguments_text, the text that is approved")
+        if now is not None and requested.expires_at is not None and requested.expires_at <= now:
+            fact = f"{requested.expires_at.isoformat()} has passed: it is {now.isoformat()}, and nobody could decide it"
+            raise InvalidEvent("expires_at", f"{fact}; give a later time", requested.type)
         rule, able = requested.rule, set(requested.rule.eligible)
         if rule.requester_excluded:
             able.discard(requested.requested_by)

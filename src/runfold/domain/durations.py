@@ -39,8 +39,10 @@ def parse_duration(text: str) -> timedelta:
 
 
 def duration(name: str, given: str | timedelta) -> timedelta:
-    """Read what was given as the field `name`, text or a timedelta. Raises InvalidEvent."""
+    """Read what was given as the field `name`, text or a timedelta of zero or more. Raises InvalidEvent."""
     if isinstance(given, timedelta):
+        if given < timedelta(0):
+            raise InvalidEvent(name, f"{given} is less than nothing; write 90s, 15m, 1h or 7d")
         return given
     if not isinstance(given, str):
         raise InvalidEvent(name, f"{str(given)[:40]} {NOT_ONE}")
@@ -48,6 +50,14 @@ def duration(name: str, given: str | timedelta) -> timedelta:
         return parse_duration(given)
     except ValueError as error:
         raise InvalidEvent(name, str(error)) from None
+
+
+def positive_duration(name: str, given: str | timedelta) -> timedelta:
+    """Read what was given as the field `name`, of more than nothing: how long something is to hold. Raises InvalidEvent."""
+    length = duration(name, given)
+    if not length:
+        raise InvalidEvent(name, f"{given} is no time at all; write 90s, 15m, 1h or 7d")
+    return length
 
 
 def later(name: str, moment: datetime, length: timedelta) -> datetime:

@@ -18,7 +18,7 @@ from runfold.domain.approval_events import (
     ApprovalVoteRefused,
     Choice,
 )
-from runfold.domain.durations import duration, later
+from runfold.domain.durations import later, positive_duration
 from runfold.domain.event import Event
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
@@ -219,19 +219,20 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
     """Stop and ask a person. The run waits until every approval it asked for is decided.
 
     `arguments` is exactly what is to be approved: text to the letter, or JSON. `expires_in` is `90s`, `15m`, `1h`, `7d`:
-    what is granted before is to be used until then, and before the run ends. People decide, others than who asked, unless
+    what is granted before is to be used until then, and before the run ends; a time that has passed is refused, but in
+    history. People decide, others than who asked, unless
     `approver_kinds` or `requester_excluded` say otherwise; null says nothing, and leaves it to anybody.
     A `response` that comes with a yes is held to `response_schema`, a JSON Schema that stands by itself.
     """
     text, _ = arguments_of(arguments)
     require_schema("response_schema", response_schema)
-    asked_at = judgement(self.executor, envelope).at
+    asked_at, whose = judgement(self.executor, envelope)
     if expires_in is not None:
         if expires_at is not None:
             raise InvalidEvent("expires_in", "is given beside expires_at, which says the same otherwise; give one of them")
         if asked_at == UNKNOWN:
             raise InvalidEvent("occurred_at", "is needed with expires_in in an import: it counts from when it was asked")
-        expires_at = later("expires_in", asked_at, duration("expires_in", expires_in))
+        expires_at = later("expires_in", asked_at, positive_duration("expires_in", expires_in))
     requested = ApprovalRequested(
         run_id=self.id,
         requested_by=str(Actor.parse(envelope.get("actor", self.executor.actor))),
@@ -256,7 +257,7 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
 
     def decide(session: Session) -> None:
         run, approval = run_state(session, self.id, envelope), session.new(ApprovalState, asked_id)
-        asked = approval.ask(requested)
+        asked = approval.ask(requested, None if whose == "producer" else asked_at)
         if call_id is not None:
             session.look_up_calls(run, (call_id,))
         carried_on = () if call_id is None else run.calls.ask_about(call_id)

@@ -11,7 +11,7 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.approval_events import WithdrawalCause
-from runfold.domain.durations import duration, later
+from runfold.domain.durations import later, positive_duration
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
 from runfold.domain.run_events import RunLeaseRenewed, StuckRule
@@ -50,7 +50,7 @@ def claim(
 
     Refused while another holds it; after its lease expired, unless `take_over`.
     """
-    execution, length = execution_id or self.executor.new_id("exec"), duration("lease", lease)
+    execution, length = execution_id or self.executor.new_id("exec"), positive_duration("lease", lease)
 
     def decide(run: RunState) -> list[Event]:
         now = self.executor.clock()
@@ -65,7 +65,7 @@ def renew(self: Handle, execution_id: str, *, lease: str | timedelta = "5m", **e
 
     Raises CancellationRequested where somebody wants the run to stop: the lease is renewed all the same, so that there is time.
     """
-    length = duration("lease", lease)
+    length = positive_duration("lease", lease)
 
     def answer(receipt: Receipt) -> Receipt:
         for event in receipt.events:

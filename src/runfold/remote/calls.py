@@ -12,13 +12,13 @@ from pydantic import BaseModel
 from runfold.api.route import CommandRoute, Route
 from runfold.api.table import COMMANDS, NOT_OVER_HTTP
 from runfold.domain.approval import Approval as ApprovalState
-from runfold.domain.durations import write_duration
+from runfold.domain.durations import duration, write_duration
 from runfold.domain.json_text import json_text
 from runfold.domain.run import Run as RunState
 from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.webhook import Webhook as WebhookState
-from runfold.errors import ApprovalNotFound, NotFound, RunNotFound, ThreadNotFound, UsageError, WebhookNotFound
+from runfold.errors import ApprovalNotFound, InvalidEvent, NotFound, RunNotFound, ThreadNotFound, UsageError, WebhookNotFound
 from runfold.handles.calling.handle import Handle
 from runfold.method_call import MethodCall
 from runfold.remote.client import Params
@@ -110,6 +110,8 @@ def _said(route: CommandRoute, name: str, value: Any) -> Any:
     is_free = field is None or field.type is Any or _is_object(field.type)
     if isinstance(value, str) and field is not None and _is_list(field.type):
         return [value]  # one is a list of one
+    if isinstance(value, timedelta) and not is_free:
+        return told_duration(name, value)
     return value if is_free and not isinstance(value, Decimal) else plain(value)
 
 
@@ -121,6 +123,16 @@ def _is_list(hint: Any) -> bool:
 def _is_object(hint: Any) -> bool:
     members = get_args(hint) if get_origin(hint) is not dict else (hint,)
     return any(get_origin(member) is dict for member in members)
+
+
+def told_duration(name: str, given: str | timedelta) -> str:
+    """Return a duration as it is sent; the server reads what is text. Raises InvalidEvent of the field `name`."""
+    if isinstance(given, str):
+        return given
+    try:
+        return write_duration(duration(name, given))
+    except ValueError as error:
+        raise InvalidEvent(name, str(error)) from None
 
 
 def plain(value: Any) -> Any:

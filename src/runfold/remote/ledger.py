@@ -33,7 +33,7 @@ from runfold.queries.sealed.log import CheckpointView, SealedLogView
 from runfold.queries.sealed.told_events import ReceiptVerification
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
-from runfold.remote.calls import query
+from runfold.remote.calls import query, told_duration
 from runfold.remote.client import Client, M, items_of, understood
 from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
@@ -96,7 +96,7 @@ class RemoteLedger(LedgerHandle):
         self,
         moment: int | datetime | str | None = None,
         *,
-        expires_in: str | None = None,
+        expires_in: str | timedelta | None = None,
         wait: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> MomentView:
@@ -107,8 +107,9 @@ class RemoteLedger(LedgerHandle):
         that the ledger does not have, InvalidEvent, TooManyMoments, ProjectionStopped where it cannot be folded, MomentNotFound
         where somebody drops it meanwhile.
         """
-        body = {"as_of": _as_text(moment), "expires_in": expires_in}
-        view = self._moment("POST", "/moments", body=orjson.dumps({name: value for name, value in body.items() if value}))
+        said = {"as_of": _as_text(moment), "expires_in": None if expires_in is None else told_duration("expires_in", expires_in)}
+        body = orjson.dumps({name: value for name, value in said.items() if value is not None})
+        view = self._moment("POST", "/moments", body=body)
         while wait and view.state not in {"ready", "failed"}:
             time.sleep(_LOOK_SECONDS)
             view = self._moment("GET", f"/moments/{view.id}")

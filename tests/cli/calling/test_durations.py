@@ -157,6 +157,18 @@ def test_ninety_seconds_are_good_everywhere(places: dict[str, Place]) -> None:
     assert {name: place("90s") for name, place in places.items()} == dict.fromkeys(places)
 
 
+OF_NOTHING = re.compile(r"is no time at all|must be from 1s to 7d")
+MAY_BE_NOTHING = re.compile("approvals$|attention$|rotate|cancel|runs$|settings$")
+"""A wait, a filter and how long an old secret is kept; the settings have limits of their own."""
+
+
+def test_what_is_to_hold_for_a_while_holds_for_more_than_nothing(places: dict[str, Place]) -> None:
+    for text in ("0s", "000ms"):
+        found = {name: place(text) for name, place in places.items()}
+        refused = {name for name, said in found.items() if said is not None and OF_NOTHING.search(said)}
+        assert refused == {name for name in places if not MAY_BE_NOTHING.search(name) or "request" in name}, found
+
+
 def test_every_parameter_that_takes_one_is_tried_here() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in Path(runfold.__file__).parent.rglob("*.py"))
     assert set(re.findall(r"(\w+): (?:Annotated\[\s*)?str \| timedelta", source)) - {"given"} == PARAMETERS

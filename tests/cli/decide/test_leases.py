@@ -70,7 +70,7 @@ def test_what_another_holds_is_refused_with_who_and_until_when(runfold: Command,
 
 
 def test_a_lease_that_has_expired_is_taken_over_only_where_that_is_said(runfold: Command, job: Run) -> None:
-    lost = runfold("claim", job.id, "--worker", "shop-1", "--for", "0s").out.strip()
+    lost = runfold("claim", job.id, "--worker", "shop-1", "--for", "1ms").out.strip()
     refused = runfold("claim", job.id, "--worker", "shop-2")
     assert (refused.code, "which has passed" in refused.err, "--take-over" in refused.err) == (1, True, True)
     assert runfold("claim", job.id, "--worker", "shop-2", "--take-over").code == 0

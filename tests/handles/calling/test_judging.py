@@ -22,7 +22,7 @@ def asked(ledger: LedgerHandle, expires_at: datetime | None = ELEVEN) -> tuple[R
     run = ledger.create_thread(agent_id="support").start_run()
     call = run.call_tool("refund", {"order": 7}, needs_approval=True, occurred_at=IN_TIME)
     request = {"arguments": {"order": 7}, "call_id": call.id, "expires_at": expires_at}
-    return run, run.request_approval("refund", **request, occurred_at=IN_TIME)
+    return run, run.request_approval("refund", **request, occurred_at=IN_TIME, times_judged_by="producer")
 
 
 def test_what_was_granted_in_time_is_granted_whenever_it_is_imported(ledger: Ledger) -> None:

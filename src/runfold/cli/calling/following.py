@@ -30,11 +30,11 @@ def follow_paths(
     source: str | None,
 ) -> None:
     """Import what is there, and then what comes, and say in the end what it came to."""
-    from runfold.domain.durations import duration
+    from runfold.domain.durations import positive_duration
     from runfold.errors import LedgerError
     from runfold.importers.following import EVERY_SECONDS, Follower
 
-    rest = EVERY_SECONDS if every is None else duration("every", every).total_seconds()
+    rest = EVERY_SECONDS if every is None else positive_duration("--every", every).total_seconds()
     as_of = None
     with ended_by_signals() as stop, call.ledger() as ledger:
         with _shown(call, paths) as told:

@@ -39,10 +39,10 @@ def claim(
     """
     import socket
 
-    from runfold.domain.durations import duration
+    from runfold.domain.durations import positive_duration
     from runfold.errors import CommandRefused
 
-    lease = duration("--for", length)
+    lease = positive_duration("--for", length)
     with call.ledger() as ledger:
         name = worker if worker is not None else socket.gethostname()
         try:
@@ -67,9 +67,9 @@ def renew(call: Call, run_id: RunId, execution: Execution, *, length: For = "5m"
     Refused (exit 1) once somebody else has it, or nobody. It is exit 1, too, where somebody wants the run to stop; the lease
     is renewed all the same, so that there is time to stop, and `--json` names the error CancellationRequested.
     """
-    from runfold.domain.durations import duration
+    from runfold.domain.durations import positive_duration
 
-    lease = duration("--for", length)
+    lease = positive_duration("--for", length)
     with call.ledger() as ledger:
         ledger.run(run_id).renew(execution, lease=lease)
         until = _until(ledger, run_id, execution)

@@ -17,7 +17,7 @@ from runfold.commands.plan import Plan, itself
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.context import Context
-from runfold.domain.durations import duration, later
+from runfold.domain.durations import later, positive_duration
 from runfold.domain.event import refusal
 from runfold.domain.recorded import Recorded
 from runfold.domain.security import (
@@ -121,10 +121,7 @@ class Keyring:
     def _expiry(self, expires_in: str | timedelta | None) -> datetime | None:
         if expires_in is None:
             return None
-        length = duration("expires_in", expires_in)
-        if length <= timedelta(0):
-            raise InvalidEvent("expires_in", "is not in the future; write 90s, 15m, 1h or 7d")
-        return later("expires_in", self._executor.clock(), length)
+        return later("expires_in", self._executor.clock(), positive_duration("expires_in", expires_in))
 
 
 def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int = LATEST) -> list[KeyView]:
