@@ -1,5 +1,7 @@
 """Many commands, one transaction."""
 
+from collections.abc import Callable
+
 import pytest
 
 from runfold import (
@@ -13,6 +15,7 @@ from runfold import (
     VersionConflict,
 )
 from runfold.errors import UsageError
+from runfold.handles.ledgers.batch import Batch
 
 
 @pytest.mark.fault("F12")
@@ -128,3 +131,36 @@ def test_ten_thousand_events_go_in_together(ledger: Ledger, run: Run) -> None:
 def test_submitting_has_no_meaning_inside_a_batch(ledger: Ledger, run: Run) -> None:
     with ledger.batch() as batch, pytest.raises(UsageError, match="inside a batch"):
         batch.run(run.id).submit_complete()
+
+
+ENDS: dict[str, Callable[[Ledger, Batch], object]] = {
+    "an error of the block": lambda _, __: 1 / 0,
+    "a conflict at its end": lambda other, batch: other.create_thread(agent_id="theirs", thread_id="thread_new"),
+    "a conflict when it is stored": lambda other, batch: (
+        other.create_thread(agent_id="x", thread_id="thread_new"),
+        batch.store(),
+    ),
+}
+
+
+@pytest.mark.parametrize("new_thread", [None, "thread_new"])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_batch_collected_and_did_not_store_is_nowhere_after_its_end(
+    ledger: Ledger, other: Ledger, run: Run, end: str, new_thread: str | None
+) -> None:
+    with pytest.raises((ZeroDivisionError, VersionConflict)), ledger.batch(new_thread=new_thread) as batch:  # noqa: PT012
+        new = batch.create_thread(agent_id="support", thread_id="thread_new").start_run()
+        new.add_message("user", "never said")
+        if new_thread is None:
+            batch.run(run.id).add_message("user", "never said")
+        ENDS[end](other, batch)
+    for ask in (new.view, new.messages, new.state, batch.run(new.id).view):
+        with pytest.raises((RunNotFound, LedgerUnavailable)):  # where storing failed, the batch is void
+            ask()
+    if end == "an error of the block":
+        assert batch.run(run.id).messages() == []
+    assert (list(batch.collected()), len(batch), batch.appended) == ([], 0, 0)
+    for store in (batch.store, batch.submit_store):
+        with pytest.raises((UsageError, LedgerUnavailable), match=r"the batch (has ended|is void)"):
+            store()
+    assert [recorded.type for recorded in other.events() if recorded.type == "message.added"] == []

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -408,11 +409,14 @@ def test_a_batch_takes_no_command_after_its_end(some: Some, run: Run, *, fails: 
         if fails:
             raise ZeroDivisionError
     before = run.view().version
-    for late in (inside.complete, lambda: message.revise("late"), lambda: batch.run(run.id).add_message("user", "late")):
+    say = partial(batch.run(run.id).add_message, "user", "late")
+    for late in (inside.complete, partial(message.revise, "late"), say, batch.store, batch.submit_store):
         with pytest.raises(UsageError, match="the batch has ended"):
             late()
     assert run.view().version == before == 3 - fails
     assert inside.view().status == "running"
+    assert [said.text for said in inside.messages()] == ["in time"] * (not fails)
+    assert (len(batch), batch.appended) == (0, 1 - fails)
 
 
 def test_the_next_part_of_a_batch_is_built_while_one_is_on_its_way(some: Some, run: Run) -> None:

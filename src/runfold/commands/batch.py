@@ -173,6 +173,10 @@ class CommandBatch:
         if self._new_thread is None:
             self._executor.give_back(self._states)
 
+    def forget(self) -> None:
+        """Forget what was collected: whoever asks in the batch from now on is told what the log has."""
+        self._begin_anew()
+
     def is_unstored(self, stream: str) -> bool:
         """Return whether the log has nothing of a stream, because its thread is new and still to be stored."""
         return self._new_thread is not None and not self._has_stored and self._is_new((self.tenant_id, stream))

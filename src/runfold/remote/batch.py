@@ -123,6 +123,10 @@ class RemoteBatchExecutor:
         """Send the rest."""
         self.store()
 
+    def forget(self) -> None:
+        """Forget what was collected and is not sent."""
+        self._requests = []
+
     def _sending(self) -> Callable[[], Receipt]:
         """Return what sends the commands, once, under a key of its own."""
         run_id = self._run_id or ""

@@ -75,6 +75,9 @@ class CollectingExecutor(Executor, Protocol):
     def finish(self) -> None:
         """Store the rest, and give back what was held for it."""
 
+    def forget(self) -> None:
+        """Forget what was collected and is neither stored nor on its way: it will never be."""
+
 
 class LocalExecutor(Executor, Protocol):
     """Has the database at hand: it takes plans too, which the server makes of requests."""

@@ -174,6 +174,10 @@ class BatchExecutor:
         """Store the rest, and give the states back that were held for it."""
         self._batch.finish()
 
+    def forget(self) -> None:
+        """Forget what was collected and is neither stored nor on its way: it will never be."""
+        self._batch.forget()
+
     def as_recorded(self, answer: T, receipt: Receipt) -> T:
         """Return what a command of the batch answers, with the ids that were given when it was recorded before."""
         return self._ids.as_recorded(answer, receipt)

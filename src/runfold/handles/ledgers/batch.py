@@ -14,7 +14,7 @@ class Batch(LedgerHandle):
 
     Where the database is, a refused one may be caught, and the rest goes on. Over HTTP they are checked at the end, and a
     refused one refuses them all; what a command returns before that says what it is, and not yet where it stands. After the end
-    of the block its handles still answer, and take no command.
+    of the block its handles still answer, by what is stored, and take no command.
     """
 
     def __init__(self, executor: CollectingExecutor) -> None:
@@ -38,8 +38,9 @@ class Batch(LedgerHandle):
     def store(self) -> Receipt | None:
         """Store what was collected so far, and go on collecting. Raises VersionConflict where others were first.
 
-        Over HTTP it raises what any of the commands raises.
+        Over HTTP it raises what any of the commands raises. After the end of the block it raises UsageError.
         """
+        self._collected.parts.require_open()
         self._collected.store()
         return self.receipt
 
@@ -49,6 +50,7 @@ class Batch(LedgerHandle):
         Parts are stored in their order, and one is on its way at a time: the next call waits for it, and so do a question in the
         batch and the end of the block. Each of them raises what it failed with, and then nothing after it is stored.
         """
+        self._collected.parts.require_open()
         return self._collected.submit_store()
 
     def collected(self) -> Iterator[Recorded]:
@@ -60,19 +62,22 @@ class Batch(LedgerHandle):
 
     def finish(self) -> None:
         """Store the rest. `with ledger.batch()` does it."""
-        self.store()
         self._collected.finish()
         self._collected.parts.end()
 
 
 @contextlib.contextmanager
 def collecting(executor: CollectingExecutor) -> Iterator[Batch]:
-    """Give a batch, and store the rest at the end of the block. Where that fails, only what is on its way is waited for."""
+    """Give a batch, and store the rest at the end of the block.
+
+    Where one of the two fails, only what is on its way is waited for, and what was collected is forgotten.
+    """
     batch = Batch(executor)
     try:
         yield batch
+        batch.finish()
     except BaseException as error:
         executor.parts.end()
         executor.parts.wait_beside(error)
+        executor.forget()
         raise
-    batch.finish()
