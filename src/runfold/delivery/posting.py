@@ -10,12 +10,12 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpcore2
 
+from runfold.delivery.timed import Deadline, Timed
 from runfold.domain.web_address import AddressRules, WebAddress
 from runfold.errors import InvalidEvent
 
@@ -23,7 +23,6 @@ MOST_ANSWER_BYTES = 16 * 1024
 """So much of an answer is read, and no more."""
 MOST_ERROR_CHARACTERS = 300
 GONE = 410
-_PIECE = 16 * 1024
 
 _FAILURES = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
 
@@ -71,7 +70,7 @@ class Poster:
             address = self._rules.read(url, "url")
         except InvalidEvent as error:
             return Answer(None, error.reason[:MOST_ERROR_CHARACTERS])
-        connecting = _Checked(address, self._rules, self._resolve, time.monotonic() + self._timeout)
+        connecting = _Checked(address, self._rules, self._resolve, Deadline(self._timeout))
         try:
             return self._post(address, connecting, body.encode(), headers)
         except (_DeniedError, *_FAILURES) as why:
@@ -133,7 +132,7 @@ def _words(status: int, beginning: bytes) -> str:
 class _Checked(httpcore2.NetworkBackend):
     """Connects to one address, once it is judged by what its name leads to just now."""
 
-    def __init__(self, address: WebAddress, rules: AddressRules, resolve: Resolve, deadline: float) -> None:
+    def __init__(self, address: WebAddress, rules: AddressRules, resolve: Resolve, deadline: Deadline) -> None:
         self._address, self._rules, self._resolve, self._deadline = address, rules, resolve, deadline
         self._sockets = httpcore2.SyncBackend()
 
@@ -155,40 +154,8 @@ class _Checked(httpcore2.NetworkBackend):
         failed: Exception | None = None
         for address in found:
             try:
-                connected = self._sockets.connect_tcp(address, port, self._left(timeout), local_address, socket_options)
-                return _Timed(connected, self._left)
+                connected = self._sockets.connect_tcp(address, port, self._deadline.left(timeout), local_address, socket_options)
+                return Timed(connected, self._deadline)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failed = error
         raise failed or _DeniedError(f"{self._address.host} leads to no address")
-
-    def _left(self, timeout: float | None) -> float:
-        """Return the seconds that are left of the whole time. Raises httpcore2.ReadTimeout where none are."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise httpcore2.ReadTimeout("the time is over")
-        return left if timeout is None else min(left, timeout)
-
-
-class _Timed(httpcore2.NetworkStream):
-    """A connection whose every wait ends with the time for the whole."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, left: Callable[[float | None], float]) -> None:
-        self._stream, self._left = stream, left
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for begin in range(0, len(buffer), _PIECE):  # whoever takes it slowly is not waited for piece after piece
-            self._stream.write(buffer[begin : begin + _PIECE], self._left(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        return _Timed(self._stream.start_tls(ssl_context, server_hostname, self._left(timeout)), self._left)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

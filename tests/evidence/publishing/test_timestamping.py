@@ -10,11 +10,13 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.bundles.making import make_bundle
+from runfold.evidence.publishing.timestamping import timestamp
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.signing import read_signer
 from runfold.proofs.policy import PolicyRefused, read_policy
 from runfold.proofs.verify import main
 from tests.evidence.publishing.authority import Authority, served
+from tests.evidence.publishing.liars import answering, ok
 from tests.proofs.bundles import listed_anew
 
 
@@ -79,6 +81,16 @@ def test_an_authority_that_does_not_answer_as_one_makes_no_bundle(
             authority.broken = broken
             with pytest.raises(SealingRefused, match="has not stamped the checkpoint"):
                 make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url=url)
+        authority.broken = None
+        authority.broken = timestamp(b"something else", url)  # a proxy that keeps answers, or an authority that lies
+        with pytest.raises(SealingRefused, match="is the stamp of something else"):
+            make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url=url)
+        endless = ok(b"").replace(b"Content-Length: 0", b"X: y")
+        with (
+            answering(endless, *[bytes(2**20)] * 4) as without_end,
+            pytest.raises(SealingRefused, match="answers more than 262,144 bytes"),
+        ):
+            make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url=without_end)
         with pytest.raises(SealingRefused, match="does not answer"):
             make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url="http://127.0.0.1:9")
         with pytest.raises(UsageError, match="is not the http:// or https:// address"):

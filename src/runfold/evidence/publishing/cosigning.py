@@ -1,18 +1,18 @@
 """Asks witnesses for their signatures under a checkpoint."""
 
 import base64
-import re
-import ssl
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from runfold.errors import SealingRefused, UsageError
-from runfold.proofs.note import read_note
+from runfold.evidence.publishing.asking import NoAnswer, post
+from runfold.proofs.note import NoteRefused, read_note
 
 _SECONDS = 4.0
 _MOST_BYTES = 64 * 1024
+MOST_LINES, _MOST_CHARACTERS = 4, 4096
+"""Of one witness, which may be changing its key; so that a note has room for all of them."""
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_LINE = re.compile(r"— \S+ [A-Za-z0-9+/=]+")
 Consistency = Callable[[int, int], list[bytes]]
 """The proof that a log of one size is the beginning of that of another. Raises LookupError where it never had that size."""
 
@@ -55,10 +55,14 @@ def signatures(note: str, address: str, consistency: Consistency, *, old: int = 
                 "run `runfold verify --full`: the log may have been rolled back",
             ) from None
         lines = "".join(f"{base64.b64encode(hash_).decode()}\n" for hash_ in proof)
-        status, kind, text = _post(f"{address}/add-checkpoint", f"old {old}\n{lines}\n{note}", str(parts.hostname), seconds)
-        said = text.removesuffix("\n")
-        if status == 200 and all(_LINE.fullmatch(line) for line in said.split("\n")):
-            return f"{said}\n"
+        request = f"old {old}\n{lines}\n{note}".encode()
+        try:
+            status, kind, raw = post(f"{address}/add-checkpoint", request, seconds=seconds, most_bytes=_MOST_BYTES)
+        except NoAnswer as error:
+            raise SealingRefused(f"the witness at {parts.hostname} has not signed: {error}", "try again later") from None
+        said = raw.decode(errors="replace").removesuffix("\n")
+        if status == 200:
+            return _own_lines(note, said, str(parts.hostname))
         if status != 409 or kind != "text/x.tlog.size" or not (said.isascii() and said.isdecimal() and len(said) < 19):
             break
         if int(said) == old:
@@ -70,21 +74,25 @@ def signatures(note: str, address: str, consistency: Consistency, *, old: int = 
     )
 
 
-def _post(address: str, body: str, host: str, seconds: float) -> tuple[int, str, str]:
-    import httpx2  # noqa: PLC0415  few bundles are witnessed
+def _own_lines(note: str, said: str, host: str) -> str:
+    """Return what a witness answered, if a note stays one with it. Raises SealingRefused.
 
-    verify = address.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading certificates takes longest
-
+    What the signatures are worth is for those to find who know its key; the log's own nobody else may give, right or wrong, nor
+    so many that there is no room for those of others.
+    """
+    before = read_note(note)
     try:
-        with (
-            httpx2.Client(timeout=seconds, verify=verify, follow_redirects=False, trust_env=False) as client,
-            client.stream("POST", address, content=body.encode()) as answer,
-        ):
-            raw = b""
-            for chunk in answer.iter_bytes():
-                raw += chunk
-                if len(raw) > _MOST_BYTES:
-                    break
-            return answer.status_code, answer.headers.get("Content-Type", ""), raw[:_MOST_BYTES].decode(errors="replace")
-    except httpx2.HTTPError as error:
-        raise SealingRefused(f"the witness at {host} does not answer ({type(error).__name__})", "try again later") from None
+        after = read_note(f"{note}{said}\n")
+    except NoteRefused as error:
+        raise _not_signed(host, f"what it answers cannot stand under a note ({error}): {said[:200]!r}") from None
+    added = after.signatures[len(before.signatures) :]
+    if after.body != before.body or len(added) > MOST_LINES or len(said) > _MOST_CHARACTERS:
+        raise _not_signed(host, f"it answers more than {MOST_LINES} signatures, or what is none: {said[:200]!r}")
+    if any(name == before.checkpoint().origin for name, _ in added):
+        raise _not_signed(host, "it answers a signature under the name of the log, which is not its own")
+    return f"{said}\n"
+
+
+def _not_signed(host: str, fact: str) -> SealingRefused:
+    step = "see that the address is that of a witness, and ask whoever runs it"
+    return SealingRefused(f"the witness at {host} has not signed the checkpoint: {fact}", step)

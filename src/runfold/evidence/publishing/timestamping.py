@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from runfold.errors import SealingRefused, UsageError
+from runfold.evidence.publishing.asking import NoAnswer, post
 from runfold.proofs.timestamp import MOST_BYTES
 
 _SECONDS = 15.0
@@ -11,10 +12,11 @@ _QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
 
 def timestamp(message: bytes, url: str) -> bytes:
     """Return the answer of a time stamp authority for a message. Raises SealingRefused where there is none, UsageError."""
-    import httpx2  # noqa: PLC0415  few checkpoints are stamped
-
     try:
-        from rfc3161_client import TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415
+        from rfc3161_client import (  # noqa: PLC0415  few checkpoints are stamped
+            TimestampRequestBuilder,
+            decode_timestamp_response,
+        )
     except ImportError:
         raise UsageError("time stamps need the extra `evidence`; run `pip install 'runfold[evidence]'`") from None
     parts = urlsplit(url)
@@ -23,12 +25,10 @@ def timestamp(message: bytes, url: str) -> bytes:
         raise UsageError(f"{url!r} is not the http:// or https:// address of a time stamp authority; {step}")
     asked = TimestampRequestBuilder().data(message).nonce(nonce=True).cert_request(cert_request=True).build()
     try:
-        with httpx2.Client(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client:
-            answer = client.post(url, content=asked.as_bytes(), headers={"Content-Type": _QUERY})
-        token, status, kind = answer.content, answer.status_code, answer.headers.get("content-type", "").partition(";")[0]
-    except httpx2.HTTPError as error:
-        raise _refused(parts.hostname, f"it does not answer ({type(error).__name__})") from None
-    if status != 200 or kind != _REPLY or len(token) > MOST_BYTES:
+        status, kind, token = post(url, asked.as_bytes(), seconds=_SECONDS, most_bytes=MOST_BYTES, media_type=_QUERY)
+    except NoAnswer as error:
+        raise _refused(parts.hostname, str(error)) from None
+    if status != 200 or kind != _REPLY:
         raise _refused(parts.hostname, f"it answers {status}, {kind or 'without a type'}")
     try:
         said = decode_timestamp_response(token)
@@ -36,6 +36,9 @@ def timestamp(message: bytes, url: str) -> bytes:
         raise _refused(parts.hostname, "what it answers cannot be read") from None
     if said.status not in {0, 1}:
         raise _refused(parts.hostname, f"it refuses, with status {said.status} ({' '.join(said.status_string)[:200]})")
+    about = said.tst_info
+    if about.nonce != asked.nonce or about.message_imprint.message != asked.message_imprint.message:
+        raise _refused(parts.hostname, "what it answers is the stamp of something else")
     return token
 
 
