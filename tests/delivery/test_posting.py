@@ -102,6 +102,16 @@ def test_what_is_no_answer_is_an_error_in_words() -> None:
     assert "cannot connect" in str(post(receiver).error), "nobody listens any more"
 
 
+@pytest.mark.parametrize("key", ["hush\n", "hush\r\nx-other: 1", "hush\0", "hush\x7f", "hushé", "hush€", "hush "])
+def test_a_key_that_no_header_takes_is_not_sent_and_not_said(key: str) -> None:
+    with receiving() as receiver:
+        answer = Poster(LOCAL, 5).post(receiver.url(), "{}", {"authorization": f"Bearer {key}"})
+    assert answer.status_code is None
+    assert "authorization" in str(answer.error)
+    assert "hush" not in str(answer.error)
+    assert receiver.requests == []
+
+
 @pytest.mark.fault("I11")
 @pytest.mark.parametrize(
     "leads_to", ["127.0.0.1", "169.254.169.254", "10.0.0.7", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fe80::1%1"]

@@ -7,6 +7,7 @@ trusted are read once, which takes fifty times as long as a request.
 """
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -23,6 +24,7 @@ MOST_ANSWER_BYTES = 16 * 1024
 """So much of an answer is read, and no more."""
 MOST_ERROR_CHARACTERS = 300
 GONE = 410
+_HEADER_VALUE = re.compile(r"[!-~](?:[\t -~]*[!-~])?")
 
 _FAILURES = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError)
 
@@ -70,6 +72,9 @@ class Poster:
             address = self._rules.read(url, "url")
         except InvalidEvent as error:
             return Answer(None, error.reason[:MOST_ERROR_CHARACTERS])
+        if wrong := [name for name, value in headers.items() if not _HEADER_VALUE.fullmatch(value)]:
+            what = "a line break, or another character that no header takes"  # of what may be a secret no more is said
+            return Answer(None, f"not sent: what settings give for {wrong[0]} holds {what}")
         connecting = _Checked(address, self._rules, self._resolve, Deadline(self._timeout))
         try:
             return self._post(address, connecting, body.encode(), headers)
