@@ -108,7 +108,8 @@ def webhooks(
     streams: dict[str, list[Recorded]] = {}
     for recorded in events:
         streams.setdefault(recorded.stream, []).append(recorded)
-    found = [_view(stream, told, _figures(source)) for stream, told in streams.items()]
+    figures = _figures(source)
+    found = [_view(stream, told, figures) for stream, told in streams.items()]
     return [view for view in found if include_deleted or view.status != "deleted"]
 
 
