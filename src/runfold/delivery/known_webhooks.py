@@ -6,6 +6,8 @@ from uuid import UUID
 from runfold.domain.recorded import Recorded
 from runfold.domain.security import AUDITED
 from runfold.domain.webhook import OWN_TYPES, Webhook, WebhookReplayed, WebhookTested
+from runfold.errors import Damage
+from runfold.logs import logger
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, Reader
 
@@ -19,6 +21,13 @@ class KnownWebhook:
     made_at: int
     """The position at which it was created."""
     own: list[Recorded] = field(default_factory=list)
+    fault: Damage | None = None
+    """Why it is not known how it stands: something that was recorded of it cannot be read here."""
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether it is sent anything. Where it is not known how it stands, nothing is."""
+        return self.state.status == "active" and self.fault is None
 
     @property
     def begins_after(self) -> int:
@@ -69,6 +78,11 @@ class KnownWebhooks:
         known = self.by_id.get(key)
         if known is None:
             known = self.by_id[key] = KnownWebhook(recorded.tenant_id, Webhook(recorded.stream), recorded.position)
-        known.state.evolve(recorded.event)
+        try:
+            known.state.evolve(recorded.event)
+        except Damage as error:  # one webhook waits for who can read it, and no other
+            known.fault = error
+            logger().warning("nothing is sent to a webhook", webhook=recorded.stream, error=str(error))
+            return
         if isinstance(recorded.event, WebhookTested | WebhookReplayed):
             known.own.append(recorded)

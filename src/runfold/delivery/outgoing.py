@@ -14,6 +14,7 @@ from runfold.delivery.webhook_queue import CALLBACKS, STEPS
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
+from runfold.errors import UnknownEventType
 from runfold.settings import Settings
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.reading.reader import Reader
@@ -40,7 +41,7 @@ class Outgoings:
     def of(self, delivery: Delivery, recorded: Recorded, webhook: KnownWebhook | None) -> Outgoing | None:
         """Return the request for a row, None where there is nobody to send it to any more.
 
-        Raises SecretSealed, LedgerUnavailable.
+        Raises SecretSealed, LedgerUnavailable, and Damage for what cannot be read here.
         """
         if delivery.webhook_id == CALLBACKS:
             return self._callback(delivery, recorded)
@@ -58,6 +59,7 @@ class Outgoings:
         return self._signed(created.url, delivery, body, delivery.tenant_id, generations)
 
     def _callback(self, delivery: Delivery, recorded: Recorded) -> Outgoing | None:
+        recorded.facts_beside()  # what it ends as is recorded with them
         reader = self._reader.of(recorded.tenant_id)
         created = next(reader.stream(recorded.stream, up_to_version=1), None)
         if created is None or not isinstance(created.event, RunCreated) or created.event.callback_url is None:
@@ -66,6 +68,8 @@ class Outgoings:
         return self._signed(created.event.callback_url, delivery, body, recorded.tenant_id, [1])
 
     def _step(self, delivery: Delivery, recorded: Recorded) -> Outgoing | None:
+        if recorded.is_raw:
+            raise UnknownEventType(recorded.type, recorded.schema_version, recorded.position)
         settings, event = self._settings, recorded.event
         if settings.step_webhook_url is None or not isinstance(event, StepStarted | StepFinished):
             return None

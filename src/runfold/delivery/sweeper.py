@@ -15,7 +15,7 @@ from runfold.commands.submitted import Receipt
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.domain.values import Actor
-from runfold.errors import CommandRefused, NotFound, VersionConflict
+from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, NotFound, VersionConflict
 from runfold.handles.calling.local import CallerExecutor
 from runfold.ledger import Ledger
 from runfold.logs import debug
@@ -90,11 +90,16 @@ class Sweeper:
         return self._found(self._clock())
 
     def react(self, _: Claim | None = None, /) -> Reacted:
-        """Do what is due now. A claim saves others the work: the effect does not hang on it. Raises LedgerUnavailable."""
+        """Do what is due now. A claim saves others the work: the effect does not hang on it.
+
+        What fails of one run holds up no other: it is raised once there is nothing else to do. Raises LedgerError.
+        """
         now = self._clock()
         found = self._found(now)
-        left = [due.since for due in found if not self._act(due, now)]
+        left, failed = self._act_on(found, now)
         done = len(found) - len(left)
+        if failed and not done:
+            raise failed[0]
         counted = {self._rule.done: done} if done else {}
         return Reacted(counted, due_since=min(left, default=None), has_more=done > 0 and len(found) >= self._limit)
 
@@ -102,6 +107,20 @@ class Sweeper:
         if self._reader.rows(_QUERIES["missing"]) != [(0,)]:
             return []
         return list(self._rule.find(Findings(self._reader, now, self._limit), self._policy))
+
+    def _act_on(self, found: Iterable[Due], now: datetime) -> tuple[list[datetime], list[LedgerError]]:
+        """Do all of it; return since when what was not done has been due, and what failed. Raises LedgerUnavailable."""
+        left, failed = [], []
+        for due in found:
+            try:
+                if self._act(due, now):
+                    continue
+            except LedgerUnavailable:
+                raise
+            except LedgerError as error:
+                failed.append(error)
+            left.append(due.since)
+        return left, failed
 
     def _act(self, due: Due, now: datetime) -> bool:
         """Do one thing, unless it was done; return whether it was done here."""

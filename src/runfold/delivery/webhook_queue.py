@@ -6,19 +6,23 @@ more than so much: the rest stays in the log.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
 from runfold.delivery.outbox import Feed, Outbox
 from runfold.delivery.reactor import HOLD_SECONDS, Claim, Reacted
+from runfold.domain.event import Event
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCreated
 from runfold.domain.step import StepFinished, StepStarted
 from runfold.domain.webhook import WebhookReplayed
+from runfold.errors import Damage
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.epochs import lineage_of
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, Reader
 
+UNREAD: Literal["unread"] = "unread"
 CALLBACKS, STEPS = "callbacks", "steps"
 """What stands for a webhook's id where a run named an address, and where the settings name one for all steps."""
 MOST_WAITING = 1000
@@ -64,10 +68,9 @@ class WebhookQueue:
             position = min(known.begins_after, head.position)
             self._outbox.add_feed(known.tenant_id, known.state.id, position, head.epoch)
             return 0, True
-        is_active = known.state.status == "active"
-        if feed.is_active != is_active:
-            self._outbox.set_active(feed, active=is_active)
-        return self._fill(feed, known, head) if is_active else (0, False)
+        if feed.is_active != known.is_active:
+            self._outbox.set_active(feed, active=known.is_active)
+        return self._fill(feed, known, head) if known.is_active else (0, False)
 
     def _fill_ends(
         self, name: str, types: tuple[str, ...], of: Callable[[Recorded], Iterable[Recorded]], feed: Feed | None, head: Head
@@ -127,28 +130,47 @@ class WebhookQueue:
         return _Looked(stretch.events, max(after, stretch.position))
 
     def _callbacks_of(self, recorded: Recorded) -> Iterator[Recorded]:
-        """Yield the end of a run that named an address. What was imported is history: nobody waits for it."""
-        if recorded.context.source is not None or recorded.is_raw:
-            return
-        created = next(self._reader.of(recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
-        if created is not None and isinstance(created.event, RunCreated) and created.event.callback_url is not None:
-            yield recorded
+        """Yield the end of a run that named an address, or may have done. What was imported is history: nobody waits for it."""
+        if _is_told(recorded):
+            created = next(self._reader.of(recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
+            event = _read(created) if created is not None else None
+            if event is UNREAD or (isinstance(event, RunCreated) and event.callback_url is not None):
+                yield recorded
 
     def _steps_of(self, recorded: Recorded) -> Iterator[Recorded]:
         """Yield the end of a step; where a run ends, the beginnings of its steps that have not ended before."""
-        if recorded.context.source is not None or recorded.is_raw:
+        if not _is_told(recorded):
             return
-        if isinstance(recorded.event, StepFinished):
+        if recorded.type == StepFinished.type:
             yield recorded
             return
         open_steps: dict[str, Recorded] = {}
         reader = self._reader.of(recorded.tenant_id)
         for each in reader.stream(recorded.stream, up_to_version=recorded.version, types=("step.*",)):
-            if isinstance(each.event, StepStarted):
-                open_steps[each.event.step_id] = each
-            elif isinstance(each.event, StepFinished):
-                open_steps.pop(each.event.step_id, None)
+            event = _read(each)
+            if isinstance(event, StepStarted):
+                open_steps[event.step_id] = each
+            elif isinstance(event, StepFinished):
+                open_steps.pop(event.step_id, None)
+            elif event is UNREAD and each.type == StepStarted.type:
+                yield each
         yield from open_steps.values()
+
+
+def _read(recorded: Recorded) -> Event | Literal["unread"]:
+    """Return what happened. What cannot be read here is left to who sends it: that waits alone, and holds up nobody else's."""
+    try:
+        return recorded.event
+    except Damage:
+        return UNREAD
+
+
+def _is_told(recorded: Recorded) -> bool:
+    """Return whether somebody may wait to be told of it: not where it was imported."""
+    try:
+        return recorded.context.source is None
+    except Damage:
+        return True
 
 
 class _Looked:

@@ -96,6 +96,8 @@ class WebhookSender:
     def _sent(self, delivery: Delivery) -> str:
         recorded = self._reader.at_positions([delivery.position]).get(delivery.position)
         webhook = self._known.by_id.get((delivery.tenant_id, delivery.webhook_id))
+        if webhook is not None and webhook.fault is not None:
+            raise webhook.fault
         if webhook is not None and webhook.state.status == "disabled":
             self._outbox.put_off(delivery, None, NOT_READY_SECONDS)
             return "put_off"
