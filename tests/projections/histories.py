@@ -163,14 +163,17 @@ def go_on_with_call(history: History) -> None:
 def ask_approval(history: History) -> None:
     dice, run = history.dice, history.run()
     calls = [made for run_id, made in history.things.get("tool_call", []) if run_id == run.id]
+    expires_at, when = dice.choice([None, DAWN, DAWN + timedelta(days=36500)]), history.when
+    if expires_at == DAWN:  # nobody is asked now what was too late long ago
+        when |= {"occurred_at": history.now, "times_judged_by": "producer"}
     approval = run.request_approval(
         dice.choice(TOOLS),
         arguments={"order": 7},
         call_id=dice.choice([None, *calls[-2:]]),
         quorum=dice.choice([1, 1, 2]),
-        expires_at=dice.choice([None, DAWN, DAWN + timedelta(days=36500)]),
+        expires_at=expires_at,
         reason=dice.choice([None, "confirmation"]),
-        **history.when,
+        **when,
     )
     history.approvals.append(approval.id)
 

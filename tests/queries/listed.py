@@ -150,6 +150,7 @@ def _ask(run: Run, chance: random.Random) -> None:
             expires_at=expires_at,
             actor=chance.choice(["agent:a", "agent:b"]),
             occurred_at=DAWN + MINUTE * number,
+            times_judged_by="producer",
         )
         if expires_at in {DAWN, DAWN + MINUTE}:
             if chance.random() < 0.7:
