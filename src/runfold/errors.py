@@ -608,11 +608,22 @@ class SealingRefused(LedgerError):
 
 
 class ReadModelBehind(LedgerError):
-    """A read model has not reached the requested position, or its table is not the one that is read here: then `fact` says so."""
+    """A read model has not reached the requested position, or its table is not the one that is read here: then `fact` says so.
+
+    `is_folded` says whether a worker is at it, where nothing else keeps it from getting there.
+    """
 
     http_status = 503
 
-    def __init__(self, name: str, position: int | None, wanted: int, next_step: str, fact: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        position: int | None,
+        wanted: int,
+        next_step: str,
+        fact: str | None = None,
+        is_folded: bool | None = None,
+    ) -> None:
         at = "has not been built yet" if position is None else f"is at position {position}, not yet at {wanted}"
         super().__init__(
             f"the read model {name} {fact or at}; {next_step}",
@@ -621,8 +632,10 @@ class ReadModelBehind(LedgerError):
             wanted=wanted,
             next_step=next_step,
             fact=fact,
+            is_folded=is_folded,
         )
         self.name, self.position, self.wanted, self.next_step, self.fact = name, position, wanted, next_step, fact
+        self.is_folded = is_folded
 
 
 class MomentNotPrepared(LedgerError):

@@ -11,6 +11,7 @@ from runfold import Ledger, Settings
 from runfold.access.sessions import BrowserSessions, SignedIn
 from runfold.http.app import create_app
 from runfold.pages.drawing import POLICY
+from runfold.projector import checkpoints
 from tests.databases import TestDatabase
 from tests.pages.browser import READ_MODELS, sign_in
 from tests.serving import serving
@@ -257,14 +258,22 @@ def test_a_stream_follows_as_who_is_signed_in(signed_client: httpx2.Client, serv
     assert signed_client.get("/ui/live/events", headers=headers).status_code == 401
 
 
-def test_a_list_that_has_yet_to_be_folded_loads_again_by_itself(
+def test_a_list_that_has_yet_to_be_folded_loads_again_by_itself_and_says_whether_anybody_folds_it(
     new_database: Callable[[], TestDatabase],
 ) -> None:
     with Ledger.open(settings=new_database().settings) as ledger, serving(create_app(ledger)) as address:
         ledger.create_thread(agent_id="support")
         with httpx2.Client(base_url=address, timeout=60) as client:
             client.get(f"/ui/login?token={sign_in(ledger)}")
-            early = client.get(PAGE)
-            assert (early.status_code, '<meta http-equiv="refresh"' in early.text) == (503, True)
+            for is_folded in (False, True):
+                early = client.get(PAGE)
+                assert (early.status_code, '<meta http-equiv="refresh"' in early.text) == (503, True)
+                assert ("Lists are being folded" in early.text, "Nobody folds the lists" in early.text) == (
+                    is_folded,
+                    not is_folded,
+                )
+                assert ("runfold work" in early.text, "--no-work" in early.text) == (not is_folded, not is_folded)
+                with ledger.folding.connected() as connection:
+                    checkpoints.beat(connection, "worker_far", "elsewhere", 1, [f"{name}/1/abc" for name in READ_MODELS])
             ledger.fold(*READ_MODELS)
             assert client.get(PAGE).status_code == 200

@@ -65,8 +65,12 @@ async def of_error(request: Request, error: LedgerError) -> Response:
 
 
 async def not_folded(request: Request, error: ReadModelBehind) -> Response:
-    """Draw that a read model has yet to be folded, as after the first start, and load the page again until it is."""
-    response = await draw(request, "behind.html", status=error.http_status, detail=str(error), name=error.name)
+    """Draw that a read model has yet to be folded, as after the first start, and load the page again until it is.
+
+    Where nobody folds it, or it cannot be, say that, and how to go on.
+    """
+    values = {"detail": str(error), "name": error.name, "is_folded": error.is_folded}
+    response = await draw(request, "behind.html", status=error.http_status, **values)
     response.headers["Retry-After"] = "1"
     return response
 

@@ -48,10 +48,10 @@ class ReadModels:
                 _hold(connection, READ_SCHEMA, names)
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 connection.rollback()
-                standing_of(states_of(connection, names), None)
+                standing_of(connection, states_of(connection, names), None)
                 raise
             states = states_of(connection, names)
-            standing = standing_of(states, min_position)
+            standing = standing_of(connection, states, min_position)
             yield Snapshot(_as_tuples(connection), self._tenant_id, standing, states=states)
 
     @contextlib.contextmanager
@@ -89,7 +89,7 @@ class ReadModels:
     def standing(self, *names: str) -> Standing:
         """How far read models are. Raises ReadModelBehind where one has not been begun, or is of another version."""
         with self._datastore.reading(self._tenant_id) as connection:
-            return standing_of(states_of(connection, names), None)
+            return standing_of(connection, states_of(connection, names), None)
 
     def progress(self, names: Iterable[str]) -> dict[str, Progress]:
         """How far read models are. Raises LedgerUnavailable."""
@@ -106,7 +106,7 @@ class ReadModels:
             if not late:
                 return
             if time.monotonic() >= until or any(state.trouble == "stopped" for state in late):
-                raise behind(late[0], wanted)
+                raise behind(connection, late[0], wanted)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 

@@ -36,14 +36,14 @@ def states_of(connection: Connection, names: Sequence[str]) -> list[Found]:
     return [Found(*row) for row in cursor.execute(_QUERIES["positions of read models"], [list(names)], prepare=True)]
 
 
-def standing_of(states: Sequence[Found], wanted: int | None) -> Standing:
+def standing_of(connection: Connection, states: Sequence[Found], wanted: int | None) -> Standing:
     """Return where several read models stand: at the smallest of their positions.
 
     Raises ReadModelBehind where one has not been begun, or has other columns than this program reads.
     """
     least = min(states, key=lambda state: -1 if state.position is None else state.position)
     if least.position is None:
-        raise behind(least, least.head if wanted is None else wanted)
+        raise behind(connection, least, least.head if wanted is None else wanted)
     for state in states:
         if (projection := find(state.name)) is not None:
             require_fitting(state, projection)
@@ -78,16 +78,23 @@ def _misfit(state: Found, projection: AnyProjection | None) -> ReadModelBehind |
     return ReadModelBehind(state.name, state.position, state.head, step, fact)
 
 
-def behind(state: Found, wanted: int) -> ReadModelBehind:
-    """Return what to say of a read model that is not where it was asked for."""
+def behind(connection: Connection, state: Found, wanted: int) -> ReadModelBehind:
+    """Return what to say of a read model that is not where it was asked for, and whether anybody will bring it there."""
     if (misfit := _misfit(state, find(state.name))) is not None:
         return misfit
-    if state.position is None:
-        next_step = "run `runfold work`, or give the command again with --fold"
-    elif state.trouble == "stopped":
+    is_folded = None
+    if state.trouble == "stopped":
         next_step = "it has stopped: `runfold projections` says why"
     elif wanted > state.head:
         next_step = f"the ledger itself ends at {state.head}: ask for a position that there is"
+    elif is_folded := _is_folded(connection, state.name):
+        next_step = "a worker is at it, so ask again in a moment; `runfold projections` shows how far it is"
     else:
-        next_step = "wait, and see with `runfold projections` that a worker runs"
-    return ReadModelBehind(state.name, state.position, wanted, next_step)
+        next_step = "nobody folds it: run `runfold work`, or give the command again with --fold"
+    return ReadModelBehind(state.name, state.position, wanted, next_step, is_folded=is_folded)
+
+
+def _is_folded(connection: Connection, name: str) -> bool:
+    """Return whether a worker that was heard of lately folds a read model."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    return cursor.execute(_QUERIES["folded by somebody"], {"name": name}).fetchone() is not None

@@ -1,3 +1,12 @@
+-- name: folded by somebody
+-- Whether a worker folds a read model, in whichever version. One that has died without a word is believed to for a minute: while
+-- it builds an index, a living one says nothing either.
+SELECT TRUE
+  FROM runfold.workers
+ WHERE beaten_at > clock_timestamp() - interval '1 minute'
+   AND EXISTS (SELECT FROM unnest(names) AS folding WHERE split_part(folding, '/', 1) = %(name)s::text)
+ LIMIT 1
+
 -- name: positions of read models
 -- How far each of some read models is, whether it has stopped, where the ledger ends, for how long it is behind, and what
 -- its table was made for.
