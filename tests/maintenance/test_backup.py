@@ -13,7 +13,7 @@ from runfold import HistoryChanged, Ledger, Settings
 from runfold.errors import BackupRefused, MigrationRefused
 from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, sums_of
 from runfold.maintenance.checking import LogCheck
-from runfold.maintenance.pg_programs import environment_of
+from runfold.maintenance.pg_programs import environment_of, find_program, running
 from runfold.maintenance.restore import restore
 from runfold.store.marks import MarkFile
 from runfold.store.setup import rights
@@ -191,6 +191,56 @@ def test_a_file_that_was_changed_is_refused_and_nothing_is_restored(
         restore(empty.admin_url, file, None, marks(tmp_path))
     with psycopg.connect(empty.admin_url) as connection:
         assert connection.execute("SELECT to_regnamespace('runfold')").fetchone() == (None,)
+
+
+def _dumped(database: TestDatabase, file: Path, *arguments: str) -> None:
+    with psycopg.connect(database.admin_url) as connection:
+        program = find_program("pg_dump", None, connection.info.server_version // 10_000)
+    with running(program, ["--format=custom", f"--file={file}", *arguments], database.admin_url) as process:
+        assert process.wait() == 0
+
+
+OTHERS = {
+    "a newer ledger": (
+        "INSERT INTO runfold.migrations VALUES (9999, '9999_newer.sql', repeat('0', 64))",
+        ["--schema=runfold"],
+        "is a backup of a newer Runfold: it has 9999_newer.sql, .* upgrade Runfold",
+    ),
+    "a newer ledger in other words": (
+        "INSERT INTO runfold.migrations VALUES (9999, '9999_newer.sql', repeat('0', 64))",
+        ["--schema=runfold", "--inserts"],
+        "is a backup of a newer Runfold: it has 9999_newer.sql, .* upgrade Runfold",
+    ),
+    "one whose schema somebody changed": (
+        "UPDATE runfold.migrations SET checksum = repeat('0', 64) WHERE number = 3",
+        ["--schema=runfold"],
+        "has 0003_access.sql as it was never released; nothing was restored",
+    ),
+    "a schema without its rows": ("SELECT", ["--schema=runfold", "--schema-only"], "holds no ledger; name a file"),
+    "something else": ("CREATE SCHEMA shop CREATE TABLE orders (id int)", ["--schema=shop"], "holds no ledger; name a file"),
+}
+
+
+@pytest.mark.parametrize(("statement", "arguments", "said"), OTHERS.values(), ids=[*OTHERS])
+def test_what_is_no_ledger_of_this_runfold_is_refused_before_anything_is_changed(
+    database: TestDatabase,
+    file: Path,
+    tmp_path: Path,
+    new_database: Callable[[], TestDatabase],
+    statement: str,
+    arguments: list[str],
+    said: str,
+) -> None:
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute(statement)
+    _dumped(database, file, *arguments)
+    there = new_database()
+    before = owners_and_grants(there.admin_url)
+    with pytest.raises(BackupRefused, match=said):
+        restore(there.admin_url, file, None, marks(tmp_path), drop_empty=True)
+    assert owners_and_grants(there.admin_url) == before
+    with psycopg.connect(there.admin_url) as connection:
+        assert connection.execute("SELECT to_regnamespace('shop')").fetchone() == (None,)
 
 
 def test_a_backup_that_cannot_be_written_leaves_nothing_and_one_that_is_there_stays(

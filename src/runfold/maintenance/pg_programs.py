@@ -55,13 +55,15 @@ def _major(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def running(program: Program, arguments: Sequence[str], url: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    program: Program, arguments: Sequence[str], url: str, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
     """The program at work on a database; it is ended with the block."""
     with subprocess.Popen(  # noqa: S603  our own words, a database's address and a file
         [str(program.path), "--no-password", *arguments],
         env=clean_environment() | environment_of(url),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",

@@ -6,6 +6,7 @@ history begins, before anybody can append, and what came is compared with what t
 
 import contextlib
 import re
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from psycopg import sql
 from runfold.errors import BackupRefused, UsageError
 from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.maintenance.checking import Finding
-from runfold.maintenance.pg_programs import complaint, find_program, running
+from runfold.maintenance.pg_programs import Program, complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.queries import named_queries
 from runfold.store.setup import rights
-from runfold.store.setup.migrate import make_roles, migrate
+from runfold.store.setup.migrate import make_roles, migrate, migrations
 
+_MIGRATION = re.compile(r"\b(\d{4}_\w+\.sql)\W+([0-9a-f]{64})\b")
 _QUERIES = named_queries("runfold.maintenance", "restore.sql")
 
 
@@ -72,13 +74,18 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
     sha256 = _checked(file, note)
     try:
         with connect_pinned(url) as connection:
+            (server,) = one_row(connection, "SELECT current_setting('server_version_num')::int / 10000")
+            program = find_program("pg_restore", pg_bin, server)
+            _require_ledger(program, url, file)
             _make_room(connection, drop_empty=drop_empty)
-            _bring_in(connection, url, file, pg_bin)
+            _bring_in(connection, program, url, file)
             begun = _begin(connection, marks)
         applied = migrate(url)
         with connect_pinned(url) as connection:
             connection.execute("SET ROLE runfold_owner")
-            epoch, parent, lost = begun or _begin(connection, marks) or _no_history(file)
+            history = begun or _begin(connection, marks)
+            assert history is not None, "what is migrated has one"  # noqa: S101
+            epoch, parent, lost = history
             sums = sums_of(connection)
             restored = Restored(file, sha256, file.stat().st_size, epoch, parent, lost, sums, note, applied)
             _receipt(connection, restored)
@@ -105,6 +112,26 @@ def _checked(file: Path, note: Note | None) -> str:
     return found
 
 
+def _require_ledger(program: Program, url: str, file: Path) -> None:
+    """Raise BackupRefused, before anything is changed, for a file without a ledger, or with one that this Runfold cannot use."""
+    asked = ["--data-only", "--schema=runfold", "--table=migrations", "--file=-", str(file.absolute())]
+    with running(program, asked, url, subprocess.PIPE) as process:
+        found, said = process.communicate()
+    if process.returncode:
+        raise _not_restored(said)
+    known = {each.name: each.checksum for each in migrations()}
+    applied = _MIGRATION.findall(found)
+    if not applied:
+        raise BackupRefused(f"{file} holds no ledger", "name a file that `runfold backup` wrote")
+    for name, checksum in applied:
+        if name not in known:
+            fact = f"{file} is a backup of a newer Runfold: it has {name}, which this one does not know"
+            raise BackupRefused(fact, "nothing was restored: upgrade Runfold, and then restore it")
+        if known[name] != checksum:
+            fact = f"{file} has {name} as it was never released"
+            raise BackupRefused(fact, "nothing was restored: restore it with the Runfold that made it")
+
+
 def _make_room(connection: Connection, *, drop_empty: bool) -> None:
     """Roles, and no schema of ours. Raises BackupRefused where there is something in the way."""
     state, database = one_row(connection, _QUERIES["state"])
@@ -128,21 +155,23 @@ def _make_room(connection: Connection, *, drop_empty: bool) -> None:
     connection.execute("DROP SCHEMA runfold")  # which the dump makes; it is empty
 
 
-def _bring_in(connection: Connection, url: str, file: Path, pg_bin: Path | None) -> None:
-    (server,) = one_row(connection, "SELECT current_setting('server_version_num')::int / 10000")
-    program = find_program("pg_restore", pg_bin, server)
+def _bring_in(connection: Connection, program: Program, url: str, file: Path) -> None:
     database = f"--dbname={_plain(connection.info.dbname)}"
     whole = str(file.absolute())  # a name that begins with a dash is no option
     with running(program, ["--single-transaction", "--exit-on-error", database, whole], url) as process:
         said = process.communicate()[1]
     if process.returncode:
-        newer = re.search(r"unsupported version", said)
-        step = (
-            "restore with a PostgreSQL as new as the one that it was made with"
-            if newer
-            else "nothing was restored: see that it is a file of `runfold backup` or of `pg_dump --format=custom`, and whole"
-        )
-        raise BackupRefused(f"pg_restore failed: {complaint(said)}", step)
+        raise _not_restored(said)
+
+
+def _not_restored(said: str) -> BackupRefused:
+    newer = re.search(r"unsupported version", said)
+    step = (
+        "restore with a PostgreSQL as new as the one that it was made with"
+        if newer
+        else "nothing was restored: see that it is a file of `runfold backup` or of `pg_dump --format=custom`, and whole"
+    )
+    return BackupRefused(f"pg_restore failed: {complaint(said)}", step)
 
 
 def _plain(name: str) -> str:
@@ -163,10 +192,6 @@ def _begin(connection: Connection, marks: MarkFile) -> tuple[UUID, UUID, int | N
         found = connection.execute("SELECT runfold.begin_epoch('restored', %s, %s)", [position, lost]).fetchone()
     assert found is not None, "a function call returns a row"  # noqa: S101
     return found[0], parent, lost
-
-
-def _no_history(file: Path) -> Any:
-    raise BackupRefused(f"{file} holds no ledger", "name a file that `runfold backup` wrote")
 
 
 def _seen(marks: MarkFile, epoch: UUID) -> Seen | None:
