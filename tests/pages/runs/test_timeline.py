@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runfold.history.step_list import StepView
 from runfold.pages.runs.scale import FOLD_WIDTH, MOST_FOLDS, Scale
 from runfold.pages.runs.timeline import MOST_ROWS, Bar, bars_of, timeline
 
@@ -99,6 +100,17 @@ def test_a_sub_agent_stands_under_the_one_call_in_whose_time_it_was_spawned() ->
         ("three", 0),
         ("a2", 0),
     ]
+
+
+def test_ids_that_a_step_a_model_call_and_a_tool_call_have_in_common_confuse_none_of_them() -> None:
+    step, call = (
+        StepView(
+            kind=kind, id="1", run_id="run_1", status="started", step_id=within, started_at=at(began), started_position=began
+        )
+        for kind, within, began in (("step", None, 1), ("model_call", "1", 2))
+    )
+    found = bars_of([step, call], [], [bar("1", 3, 9)], [bar("a", 5, 8, "sub_agent")])
+    assert [(each.kind, each.depth) for each in found] == [("step", 0), ("model_call", 1), ("tool_call", 0), ("sub_agent", 1)]
 
 
 def test_nothing_to_draw_is_no_drawing() -> None:

@@ -42,8 +42,8 @@ class Bar(NamedTuple):
     position: int
     """The event that began it."""
     ended_position: int | None = None
-    under: str | None = None
-    """The id of the bar in which it happened."""
+    under: "_Key | None" = None
+    """The bar in which it happened."""
     run_id: str | None = None
     """Of a sub-agent: its run."""
     heard_at: datetime | None = None
@@ -51,9 +51,17 @@ class Bar(NamedTuple):
     depth: int = 0
 
     @property
+    def key(self) -> "_Key":
+        """Return what tells it apart: a step, a model call and a tool call may have the same id."""
+        return self.kind, self.id
+
+    @property
     def is_open(self) -> bool:
         """Whether no end is recorded."""
         return self.ended_position is None
+
+
+_Key = tuple[Kind, str]
 
 
 class Drawn(NamedTuple):
@@ -92,18 +100,18 @@ def bars_of(
 ) -> list[Bar]:
     """Return all bars, each under the one in which it happened, in the order in which they began."""
     found = [*map(_step, steps), *map(_call, calls), *waits]
-    known = {bar.id: bar for bar in found}
+    known = {bar.key for bar in found}
     found += (_under_call(bar, found) for bar in sub_agents)
-    below: dict[str | None, list[Bar]] = {}
+    below: dict[_Key | None, list[Bar]] = {}
     for bar in sorted(found, key=lambda bar: (bar.position, bar.kind != "step")):
         below.setdefault(bar.under if bar.under in known else None, []).append(bar)
     return list(_in_order(below, None, 0))
 
 
-def _in_order(below: dict[str | None, list[Bar]], under: str | None, depth: int) -> Iterable[Bar]:
+def _in_order(below: dict[_Key | None, list[Bar]], under: _Key | None, depth: int) -> Iterable[Bar]:
     for bar in below.get(under, ()):
         yield bar._replace(depth=depth)
-        yield from _in_order(below, bar.id, depth + 1)
+        yield from _in_order(below, bar.key, depth + 1)
 
 
 def _step(step: StepView) -> Bar:
@@ -117,7 +125,7 @@ def _step(step: StepView) -> Bar:
         ended_at=step.finished_at,
         position=step.started_position,
         ended_position=step.finished_position,
-        under=step.step_id,
+        under=None if step.step_id is None else ("step", step.step_id),
     )
 
 
@@ -187,7 +195,7 @@ def _under_call(agent: Bar, bars: Sequence[Bar]) -> Bar:
         for bar in bars
         if bar.kind == "tool_call" and bar.began_at <= agent.began_at and (bar.ended_at is None or agent.began_at <= bar.ended_at)
     ]
-    return agent._replace(under=within[0].id) if len(within) == 1 else agent
+    return agent._replace(under=within[0].key) if len(within) == 1 else agent
 
 
 def timeline(bars: Sequence[Bar], until: datetime, first_number: int = 1) -> Timeline | None:
