@@ -715,6 +715,7 @@ class KeyRefused(AccessDenied):
     http_status = 401
 
     def __init__(self, fact: str) -> None:
+        self.fact = fact
         super().__init__(f"{fact}; send `Authorization: Bearer KEY` with a key made by `runfold keys create`")
 
 

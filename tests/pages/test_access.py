@@ -104,6 +104,28 @@ def test_without_a_session_the_page_takes_a_key_and_leads_on_from_there(client: 
     assert str(key.text) not in seen.text
 
 
+def test_who_mistypes_a_key_is_led_to_the_page_that_was_wanted_all_the_same(client: httpx2.Client, served_ledger: Ledger) -> None:
+    wanted = f"{PAGE}?state=open"
+    again = login(client, "rf_key_x_" + "y" * 43, wanted)
+    assert (again.status_code, f'name="next" value="{wanted}"' in again.text) == (401, True)
+
+
+@pytest.mark.parametrize("path", ["/ui/logout", "/ui/demo", "/ui/moments"])
+def test_a_form_that_is_sent_after_the_session_leads_to_a_page_once_somebody_signs_in(
+    client: httpx2.Client, signed_client: httpx2.Client, served_ledger: Ledger, path: str
+) -> None:
+    fields = {"form_token": token_in(signed_client.get(PAGE)), "at": "1", "next": PAGE}
+    assert signed_client.post("/ui/logout", data=fields).status_code == 303
+    late = client.post(path, data=fields)
+    assert (late.status_code, "Nobody is signed in. Nothing was done: sign in, and send it again." in late.text) == (401, True)
+    assert "Bearer" not in late.text
+    (wanted,) = re.findall(r'name="next" value="([^"]*)"', late.text)
+    key = served_ledger.create_key(owner="human:ada", scopes=["admin"], label="of a test")
+    served_ledger.fold(*READ_MODELS)
+    done = client.post("/ui/login", data={"form_token": token_in(late), "key": str(key.text), "next": wanted})
+    assert client.get(done.headers["location"]).status_code == 200
+
+
 @pytest.mark.parametrize(
     "elsewhere",
     ["https://evil.example/ui", "//evil.example", "/\\evil.example", "/ui/../\\x", "/ui/login?token=x", "", "javascript:x"],
@@ -120,7 +142,7 @@ def test_a_session_ends_with_a_sign_out_also_for_who_copied_it(signed_client: ht
     out = signed_client.post("/ui/logout", data={"form_token": token_in(page)})
     assert (out.status_code, out.headers["location"]) == (303, "/ui/login")
     ended = with_cookie(signed_client, served, text)
-    assert (ended.status_code, "this session has ended" in ended.text) == (401, True)
+    assert (ended.status_code, "This session has ended." in ended.text) == (401, True)
 
 
 def test_a_session_ends_with_its_key(client: httpx2.Client, served_ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import httpx2
 import psycopg
@@ -49,6 +50,17 @@ def test_filters_are_those_of_the_list_and_stand_in_the_address(client: httpx2.C
     redirected = client.get("/ui/runs?status=&agent_id=support&duration_ns=90s&duration_operator=gt")
     assert redirected.status_code == 303
     assert redirected.headers["location"] == "/ui/runs?agent_id=support&duration_ns=90000000000&duration_operator=gt"
+
+
+@pytest.mark.parametrize("odd", ["a\u202eb", "zero\u200bwidth", "so\xadft"])
+def test_a_filter_that_is_sent_again_is_the_same_whatever_is_in_it(
+    client: httpx2.Client, served_ledger: Ledger, odd: str
+) -> None:
+    served_ledger.create_thread(agent_id=odd).start_run()
+    served_ledger.fold("run_summaries", "threads")
+    shown = page(client, f"/ui/runs?{urlencode({'agent_id': odd})}")
+    assert "Runs 1 to 1 of 1" in shown
+    assert shown.count(f'name="agent_id" value="{odd}"') == 3, "in the form of filters, of the moment and of the sample"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How things are written on pages."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -35,6 +36,19 @@ def test_any_text_can_be_drawn_wherever_it_stands_and_is_only_text(text: str) ->
     assert drawn.count("<") == 2
     assert drawn.count('"') == 2
     assert not any(ord(letter) < 32 and letter not in "\n\t" for letter in drawn)
+
+
+def test_what_a_field_was_given_is_sent_again_as_it_was() -> None:
+    made = environment()
+    for name in made.list_templates():
+        source, _, _ = made.loader.get_source(made, name) if made.loader else ("", None, None)
+        fields = re.findall(r"<(?:input|option)\b[^>]*", re.sub(r"{%.*?%}", "", source))
+        values = [value for field in fields for value in re.findall(r'value="{{ (.*?) }}"', field)]
+        ours = {"frame.form_token", "form_token", "strip.at_stop", "position"}
+        assert [value for value in values if value not in ours and not value.endswith("| given")] == [], name
+    odd = 'a\u202eb\u200b\x1b\r\n"><b>'
+    drawn = made.from_string('<input value="{{ text | given }}"> {{ text }}').render(text=odd)
+    assert drawn.startswith('<input value="a\u202eb\u200b\x1b\r\n&#34;&gt;&lt;b&gt;"> a⟨U+202E⟩b⟨U+200B⟩␛')
 
 
 def test_nothing_is_marked_safe_by_a_template_of_ours() -> None:

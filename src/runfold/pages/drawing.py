@@ -14,7 +14,7 @@ from runfold.domain.security import Scope
 from runfold.pages.asking import ledger_of, past_of
 from runfold.pages.server import server_of
 from runfold.pages.session import COOKIE, FORM_COOKIE, cookie, form_token, signed_in
-from runfold.pages.words import FILTERS, shown
+from runfold.pages.words import FILTERS, Given, shown
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self';"
@@ -130,7 +130,7 @@ def _finalized(value: Any) -> Any:
     """Make all text harmless that any template writes, so that none can forget it; None is nothing."""
     if value is None:
         return ""
-    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup | Given) else value
 
 
 def etag(content: bytes) -> str:

@@ -34,7 +34,8 @@ async def _with_key(request: Request) -> Response:
     try:
         caller = await server_of(request).caller_of_key(request, one(fields, "key").strip())
     except KeyRefused:
-        return await sign_in(request, "This is no key that is good here: it may be mistyped, revoked or expired.")
+        said = "This is no key that is good here: it may be mistyped, revoked or expired."
+        return await sign_in(request, said, next=one(fields, "next"))
     return await _signed_in(request, SignedIn(caller.tenant_id, caller.api_key or ""), own_address(one(fields, "next")))
 
 

@@ -50,7 +50,8 @@ async def of_error(request: Request, error: LedgerError) -> Response:
     """Draw an error of the ledger: some have a page of their own, which leads on."""
     match error:
         case KeyRefused():
-            return await sign_in(request, str(error))
+            was_sent = "" if request.method == "GET" else " Nothing was done: sign in, and send it again."
+            return await sign_in(request, f"{error.fact[:1].upper()}{error.fact[1:]}.{was_sent}")
         case ReadModelBehind():
             return await not_folded(request, error)
         case MomentNotPrepared():
@@ -92,9 +93,10 @@ async def refused(request: Request, status: int, title: str, detail: str, ways: 
     return await draw(request, "refused.html", status=status, title=title, detail=detail, status_code=status, ways=ways)
 
 
-async def sign_in(request: Request, detail: str = "", *, status: int = 401) -> Response:
-    """Draw the page that takes a key, and leads back to where somebody wanted to go."""
-    wanted = request.query_params.get("next") or str(request.url.replace(scheme="", netloc=""))
+async def sign_in(request: Request, detail: str = "", *, status: int = 401, next: str | None = None) -> Response:
+    """Draw the page that takes a key, and leads to `next`, else back to the page that somebody wanted to see."""
+    here = str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else ""  # a form's address shows nothing
+    wanted = next or request.query_params.get("next") or here
     secret = session.cookie(request, session.FORM_COOKIE) or secrets.token_urlsafe(32)
     values = {"detail": detail, "next": own_address(wanted), "form_token": session.form_token(secret)}
     response = await draw(request, "login.html", status=status, **values)

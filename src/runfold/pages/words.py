@@ -25,6 +25,12 @@ def shown(text: str) -> str:
     return _NAMED.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n").translate(_PICTURES))
 
 
+class Given(str):
+    """A text as it was given: the value of a field, which is sent again and must stay the same, whatever is in it."""
+
+    __slots__ = ()
+
+
 def moment(time: datetime | None) -> str:
     """Return a time to the second, in UTC; empty where there is none."""
     return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
@@ -74,6 +80,7 @@ def in_words(name: str) -> str:
 
 
 FILTERS = {
+    "given": Given,
     "shown": shown,
     "moment": moment,
     "machine_time": machine_time,

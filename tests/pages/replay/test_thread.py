@@ -1,6 +1,7 @@
 """The replay: an auditor reads a thread at any moment, on any branch, by mouse, by keys, and without scripts."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -91,6 +92,53 @@ def test_by_keys_one_chooses_an_item_and_reads_what_it_is(signed: Signed, served
     page.keyboard.press("g")
     page.keyboard.press("p")
     expect(page.locator("#at")).to_be_focused()
+
+
+def test_back_and_forward_show_what_their_addresses_say_the_inspector_too(signed: Signed, told: str) -> None:
+    page = signed.open(f"/ui/threads/{told}?run=run_demo7_claim")
+    inspector, chosen = page.locator("#inspector"), page.locator(".item .meta a")
+    for number in (1, 3):
+        chosen.nth(number).click()
+        expect(chosen.nth(number)).to_have_attribute("aria-current", "true")
+    last = inspector.inner_text()
+    page.go_back()
+    expect(chosen.nth(1)).to_have_attribute("aria-current", "true")
+    assert inspector.inner_text() != last
+    page.go_back()
+    expect(inspector).to_contain_text("Nothing selected")
+    page.go_forward()
+    page.go_forward()
+    expect(chosen.nth(3)).to_have_attribute("aria-current", "true")
+    assert inspector.inner_text() == last
+
+
+def test_another_window_of_items_is_read_from_its_beginning_with_nothing_chosen(signed: Signed, served_ledger: Ledger) -> None:
+    run = served_ledger.create_thread(thread_id="thread_windows", agent_id="a").start_run()
+    for number in range(150):
+        run.add_message("user", f"message {number}")
+    page = signed.open("/ui/threads/thread_windows?first=1")
+    page.locator(".item .meta a").nth(1).click()
+    expect(page.locator("#inspector")).to_contain_text("message.added")
+    page.locator("#conversation > p a[rel=next]").click()
+    expect(page.locator(".item").first).to_contain_text("message 99")
+    expect(page.locator("#inspector")).to_contain_text("Nothing selected")
+    expect(page.locator(".item").first).to_be_in_viewport()
+
+
+def test_a_place_of_the_same_page_is_gone_to_without_asking_for_the_page_again(
+    signed: Signed, served_ledger: Ledger, told: str
+) -> None:
+    assert told
+    served_ledger.fold()
+    page = signed.open("/ui/runs/run_demo7_claim")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.locator("svg.bars a").nth(1).click()
+    page.go_back()
+    page.go_forward()
+    page.get_by_role("link", name="Replay", exact=True).click()
+    page.wait_for_url("**/ui/threads/**")
+    assert "/ui/runs/run_demo7_claim" not in asked
 
 
 def test_by_mouse_the_slider_and_the_tree_lead_through_moments_and_branches(signed: Signed, told: str) -> None:

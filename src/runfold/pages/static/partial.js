@@ -1,7 +1,10 @@
 // A link or form with data-part="id" changes only the elements with these ids (several are separated by spaces), and the
 // address, so that back, forward and a copied address show the same. Without scripts it is a link or form like any other.
+const PARTS = ["main", "inspector"];
 const policy = globalThis.trustedTypes?.createPolicy("runfold", { createHTML: (text) => text });
-let asked;
+let asked, shown = whole(location.href);
+
+function whole(address) { return new URL(address, location.href).href.split("#")[0]; }
 
 function parsed(text) {
   return new DOMParser().parseFromString(policy ? policy.createHTML(text) : text, "text/html");  // scripts in it never run
@@ -18,7 +21,7 @@ export function replace(other, ids) {
   document.dispatchEvent(new CustomEvent("runfold:replaced", { detail: ids }));
 }
 
-export async function load(address, ids, { push = true } = {}) {
+export async function load(address, ids, { push = true, top = "" } = {}) {
   asked?.abort();
   const mine = asked = new AbortController();
   try {
@@ -28,20 +31,21 @@ export async function load(address, ids, { push = true } = {}) {
     if (mine.signal.aborted) return;
     const focused = document.activeElement?.id;
     replace(other, ids);
+    document.getElementById(top)?.scrollIntoView({ block: "start" });  // another window is read from its beginning
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    if (push) history.pushState({ part: ids.join(" ") }, "", address);
+    shown = whole(address);
+    if (push) history.pushState(null, "", address);
   } catch (error) {
     if (error.name !== "AbortError") location.href = address;
   }
 }
 
 export function partial() {
-  history.replaceState({ ...history.state, part: history.state?.part ?? "main" }, "");
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-part]");
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    load(link.href, link.dataset.part.split(" "));
+    load(link.href, link.dataset.part.split(" "), { top: link.rel ? "conversation" : "" });
   });
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-part]");
@@ -50,5 +54,8 @@ export function partial() {
     const said = [...new FormData(form)].filter(([, value]) => value !== "");
     load(`${form.action}?${new URLSearchParams(said)}`, form.dataset.part.split(" "));
   });
-  addEventListener("popstate", (event) => load(location.href, (event.state?.part ?? "main").split(" "), { push: false }));
+  // Wherever one comes to, back or forward, all that the address says is shown; another place of the same page is there already.
+  addEventListener("popstate", () => {
+    if (whole(location.href) === shown) asked?.abort(); else load(location.href, PARTS, { push: false });
+  });
 }
