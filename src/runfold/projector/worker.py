@@ -181,12 +181,15 @@ class Worker:
 
         What it goes on from may turn out not to be stored: then it is forgotten, and folded again from what is.
         """
-        folded = None
-        with contextlib.suppress(*FAULTS):  # as it comes up again where each is tried by itself
+        try:
             folded = self._fold(group, page)
+        except FAULTS as error:
+            if self._end_storing():
+                self._mend(group, page, head, error)
+            return
         if not self._end_storing():
             return
-        if folded is None or not all(each.up_to == page.up_to and shard.may_be_ahead(each) for shard, each in folded):
+        if not all(each.up_to == page.up_to and shard.may_be_ahead(each) for shard, each in folded):
             self._take_in(group, page, head)
             return
         self._storing.begin(partial(store_together, folded=folded, after=page.after, up_to=page.up_to, epoch=head.epoch))
@@ -283,6 +286,7 @@ class Worker:
     def _try_out(self, shard: Shard, page: Page) -> None:
         if self._tries_out and trial.is_own(shard.projection) and shard.is_to_be_tried(page):
             trial.require_same(self._datastore, [shard.projection], page.up_to)
+            shard.note_tried(page)
 
     def _put_off(self, shard: Shard, error: ProjectionStopped) -> None:
         if shard.put_off(error.position if isinstance(error, PoisonEvent) else shard.position + 1):

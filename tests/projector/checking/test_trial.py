@@ -8,6 +8,7 @@ import pytest
 from runfold import Ledger
 from runfold.errors import ImpureProjection
 from runfold.projections.registry import known, load
+from runfold.projector import worker
 from runfold.projector.checking import trial
 from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase, fresh_database
@@ -83,10 +84,12 @@ def test_a_rebuild_is_refused_and_leaves_nothing_half_made(ledger: Ledger, books
     assert leftovers(books) == []
 
 
+@pytest.mark.parametrize("page", [20, 500], ids=["more is to come", "one page"])
 def test_a_worker_stops_it_before_a_row_is_stored_unless_that_is_switched_off(
-    ledger: Ledger, books: Books, database: TestDatabase
+    ledger: Ledger, books: Books, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    told(ledger)
+    monkeypatch.setattr(worker, "FIRST_PAGE", page)
+    assert told(ledger) > 20
     ledger.fold(f"{HERE}:SetOrder")
     stopped = books.model("uses")
     assert (stopped.trouble, stopped.error, stopped.position) == ("stopped", ImpureProjection.__name__, 0)

@@ -203,13 +203,11 @@ class Shard:
 
         That is once at its first events, and where these are few again at twenty.
         """
-        if self._tried_from is None:
-            return False
-        seen = self._seen + len(self._own(page))
-        if seen < self._tried_from:
-            return False
-        self._tried_from = None if seen >= TRIED_AGAIN_AT else TRIED_AGAIN_AT
-        return True
+        return self._tried_from is not None and self._seen + len(self._own(page)) >= self._tried_from
+
+    def note_tried(self, page: Page) -> None:
+        """Say that its fold was tried with the events up to the end of a page, and came to the same rows."""
+        self._tried_from = None if self._seen + len(self._own(page)) >= TRIED_AGAIN_AT else TRIED_AGAIN_AT
 
     def write(self, connection: Connection, folded: Folded) -> None:
         """Store the rows that change. Raises InvalidRow, psycopg.Error."""
