@@ -29,6 +29,18 @@ INVALID = {
     "WEBHOOK_PORTS": ["0", "https"],
     "WEBHOOK_ALLOW": ["1.2.3.4/99"],
     "WEBHOOK_DENY": ["host.example", "1.2.3.4/99"],
+    "PUBLIC_URL": [
+        "ledger.example",
+        "https://",
+        "ftp://ledger.example",
+        "https://ledger.example/?a=1",
+        "https://u:s3cret@x.example",
+    ],
+    "STEP_WEBHOOK_URL": ["hooks", "http://hooks.example.com/x", "https://10.0.0.1/s3cret", "https://localhost/x"],
+    "SEAL_WITNESSES": ["witness.example", "http://w.example", "https://ok.example, https://u:s3cret@w.example:99999"],
+    "SEAL_PUBLISH": ["http://notary.example", "git:", "/srv,https://"],
+    "SEAL_TIMESTAMP_URL": ["stamps.example", "ftp://stamps.example", "http://u:s3cret@:80"],
+    "NATS_URL": ["http://u:s3cret@host", "nats://u:s3cret@host:port", "host:4222,nats://"],
     "ENV_FILE": ["/not/there"],
     "LOG_LEVEL": ["loud"],
 }
@@ -45,8 +57,39 @@ def test_what_is_not_valid_is_refused_by_name_with_what_to_write(
     said = str(refused.value)
     assert said.startswith(f"RUNFOLD_{setting}"), said
     assert refused.value.facts["setting"] == f"RUNFOLD_{setting}"
-    assert re.search("; (write|set|use|deny|name|unset) ", said), said
+    assert re.search("; (write|set|use|deny|give|name|unset) ", said), said
     assert not _OF_PYDANTIC.search(said), said
+    assert _SECRET not in said
+
+
+def test_addresses_of_ones_own_are_taken_as_they_are() -> None:
+    taken = Settings(
+        public_url="http://localhost:8765/runfold/",
+        step_webhook_url="http://127.0.0.1:9000/steps",
+        webhook_allow="127.0.0.0/8",
+        seal_witnesses="https://ada:s|crét@w.example/x, http://127.0.0.1:1",
+        seal_publish="/srv, git:~/notes, https://ada:secret@notary.example/x",
+        seal_timestamp_url="http://stamps.example/tsa?a=1",
+        nats_url="host:4222,tls://ada:p^ss@[::1],nats://host",  # type: ignore[arg-type]  # as from the environment
+    )
+    assert taken.address_rules.is_allowed(taken.address_rules.read(taken.step_webhook_url or "", "url"))
+    nothing = dict.fromkeys(["public_url", "step_webhook_url", "seal_witnesses", "seal_publish", "nats_url"], "")
+    empty = Settings(**nothing)  # type: ignore[arg-type]  # as a file of settings has them
+    assert (empty.step_webhook_url, empty.witnesses) == (None, [])
+
+
+ELSEWHERE = re.compile(
+    "^(host|cors_origins|trusted_proxies|webhook_(http|allow)|max_(url_bytes|connections_per_address)|.*_key)$"
+)
+OF_DATABASES = re.compile("^(database|admin|projector|reader|sealer)_url$")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_that_holds_an_address_is_tried_here(name: str) -> None:
+    """A new one is checked when it is read, like these, and not when it is first sent to."""
+    description = Settings.model_fields[name].description or ""
+    if re.search(r"\baddress|url|://", f"{description} {name}"):
+        assert name.upper() in INVALID or ELSEWHERE.match(name) or OF_DATABASES.match(name)
 
 
 def test_what_a_setting_takes_is_said_in_its_unit() -> None:

@@ -4,7 +4,8 @@ Nothing is read from the working folder: whoever can write there could say which
 """
 
 import re
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -31,8 +32,8 @@ from runfold.domain.durations import parse_duration
 from runfold.domain.sweep_policy import SweepPolicy, read_policy
 from runfold.domain.times import parse_zone
 from runfold.domain.values import PATTERN_WORDS, Actor
-from runfold.domain.web_address import AddressRules, networks_and_hosts
-from runfold.errors import InvalidEvent, UsageError
+from runfold.domain.web_address import AddressRules, networks_and_hosts, read_nats_url, read_safe_url, read_url
+from runfold.errors import InvalidEvent, UsageError, shortened
 
 MIB = 1024 * 1024
 _TENANT = r"^[A-Za-z0-9_.:@-]{1,100}$"
@@ -56,6 +57,39 @@ def in_seconds(given: Any) -> Any:
 
 
 Seconds = Annotated[float, BeforeValidator(in_seconds)]
+
+
+def _read_served(text: str) -> None:
+    read_url(text)
+    if "?" in text:
+        raise ValueError("has a query (?…), after which no path can stand")
+
+
+def _read_place(text: str) -> None:
+    if text == "git:":
+        raise ValueError("names no folder")
+    if "://" in text:
+        read_safe_url(text)
+
+
+_ADDRESSES: Mapping[str, tuple[Callable[[str], object], str]] = {
+    "public_url": (_read_served, "https://ledger.example"),
+    "seal_publish": (_read_place, "https://notary.example, /a/folder or git:/a/folder"),
+    "seal_witnesses": (read_safe_url, "https://witness.example"),
+    "seal_timestamp_url": (partial(read_url, may_name_user=True), "https://stamps.example"),
+    "nats_url": (read_nats_url, "nats://host:4222 or tls://host"),
+}
+"""Settings that hold addresses: how each is read, and what to write."""
+_ONE_ADDRESS = {"public_url", "seal_timestamp_url"}
+
+
+def _require_address(read: Callable[[str], object], text: str, example: str, *, is_secret: bool) -> None:
+    """Raise ValueError for what is no address; no password that may stand in it is told."""
+    try:
+        read(text)
+    except ValueError as error:
+        which = "what it names" if is_secret or "@" in text else repr(shortened(text, 60))
+        raise ValueError(f"{which} {error}; write one such as {example}") from None
 
 
 class Settings(BaseSettings):
@@ -265,6 +299,32 @@ class Settings(BaseSettings):
             if part != "*" and not _ORIGIN.fullmatch(part):
                 raise ValueError(f"{part!r} is not an origin; use scheme and host, such as https://app.example")
         return text
+
+    @field_validator(*_ADDRESSES)
+    @classmethod
+    def _holds_addresses(cls, given: Any, info: ValidationInfo) -> Any:
+        read, example = _ADDRESSES[str(info.field_name)]
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given or ""
+        for part in [text] if info.field_name in _ONE_ADDRESS else listed(text):
+            if part:
+                _require_address(read, part, example, is_secret=isinstance(given, SecretStr))
+        return given
+
+    @field_validator("step_webhook_url")
+    @classmethod
+    def _is_set(cls, text: str | None) -> str | None:
+        """What is empty is not set, as a file of settings has it."""
+        return text or None
+
+    @model_validator(mode="after")
+    def _tells_of_steps_where_it_may(self) -> Self:
+        if self.step_webhook_url is not None:
+            name = "RUNFOLD_STEP_WEBHOOK_URL"
+            try:
+                self.address_rules.read(self.step_webhook_url, name)
+            except InvalidEvent as error:
+                raise UsageError(f"{error}, or name its host in RUNFOLD_WEBHOOK_ALLOW", setting=name) from None
+        return self
 
     @field_validator("env_file")
     @classmethod

@@ -11,7 +11,7 @@ from runfold.errors import WebhookNotFound
 from runfold.settings import Settings
 
 from .receiver import receiving, status
-from .sending import due_now, send, sending_ledger
+from .sending import LOCAL, due_now, send, sending_ledger
 
 
 @pytest.fixture
@@ -102,9 +102,8 @@ def test_runs_of_an_import_and_runs_without_an_address_are_told_to_nobody(sender
 @pytest.mark.row("LT-111")
 def test_each_step_that_ends_is_told_to_one_address_also_where_its_run_was_cancelled(settings: Settings) -> None:
     with receiving() as receiver:
-        asking = Settings(
-            **settings.model_dump(exclude_unset=True), step_webhook_url=receiver.url("/steps"), step_webhook_key="secret-7"
-        )
+        said = {"webhook_allow": LOCAL, "step_webhook_url": receiver.url("/steps"), "step_webhook_key": "secret-7"}
+        asking = Settings(**{**settings.model_dump(exclude_unset=True), **said})
         with sending_ledger(asking) as ledger:
             send(ledger)
             run = ledger.create_thread(agent_id="a").start_run()

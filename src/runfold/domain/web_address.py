@@ -7,7 +7,7 @@ private addresses, and multicast.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
@@ -70,6 +70,10 @@ _PUBLIC_V6 = IPv6Network("2000::/3")
 _ISATAP = (0x00005EFE, 0x02005EFE)
 """Stands before an IPv4 address in the last 64 bits of an IPv6 address that tunnels to it."""
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "localdomain", "onion", "invalid")
+
+_NATS_PORTS = {"nats": 4222, "tls": 4222, "ws": 80, "wss": 443}
+_USER = re.compile(r"^([A-Za-z]+://)[^/?#]*@")
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
@@ -153,23 +157,7 @@ class AddressRules:
         return any(found in network for network in self.allowed_networks if network.version == found.version)
 
     def _read(self, url: str) -> WebAddress:
-        if len(url) > MOST_CHARACTERS:
-            raise ValueError(f"is longer than {MOST_CHARACTERS} characters")
-        if not url.isascii() or any(character <= " " or character in '\\"<>^`{|}\x7f' for character in url):
-            raise ValueError("holds characters that no URL has; write names as punycode (xn--…), and others in percent-encoding")
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # brackets that do not match, or hold no address
-            raise ValueError("has no valid host") from None
-        scheme = parts.scheme.lower()
-        if scheme not in DEFAULT_PORTS:
-            raise ValueError("is no https address")
-        if "@" in parts.netloc:
-            raise ValueError("holds a user name or password, which would be stored and shown; leave them out")
-        if parts.fragment or url.endswith("#"):
-            raise ValueError("has a fragment (#…), which is never sent")
-        host, port = _host_and_port(parts.netloc, DEFAULT_PORTS[scheme])
-        address = WebAddress(url, scheme, host, port)
+        address = read_url(url)
         self._require(address)
         return address
 
@@ -185,6 +173,45 @@ class AddressRules:
             raise ValueError(f"has port {address.port}; {', '.join(map(str, sorted(self.ports)))} may be used")
         if literal is None and (fault := _name_fault(address.host)):
             raise ValueError(f"{fault}, which leads to no public address")
+
+
+def read_url(url: str, ports: Mapping[str, int] = DEFAULT_PORTS, *, may_name_user: bool = False) -> WebAddress:
+    """Read a URL as it is written, wherever it leads; `ports` are the default ones of its schemes.
+
+    With `may_name_user` a user and a password stand in it, as they are. Raises ValueError, which tells nothing of them.
+    """
+    if may_name_user:
+        url = _USER.sub(r"\1", url)
+    if len(url) > MOST_CHARACTERS:
+        raise ValueError(f"is longer than {MOST_CHARACTERS} characters")
+    if not url.isascii() or any(character <= " " or character in '\\"<>^`{|}\x7f' for character in url):
+        raise ValueError("holds characters that no URL has; write names as punycode (xn--…), and others in percent-encoding")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that do not match, or hold no address
+        raise ValueError("has no valid host") from None
+    scheme = parts.scheme.lower()
+    if scheme not in ports:
+        raise ValueError(f"is no {' or '.join(f'{each}://' for each in ports)} address")
+    if "@" in parts.netloc:
+        raise ValueError("holds a user name or password, which would be stored and shown; leave them out")
+    if parts.fragment or url.endswith("#"):
+        raise ValueError("has a fragment (#…), which is never sent")
+    host, port = _host_and_port(parts.netloc, ports[scheme])
+    return WebAddress(url, scheme, host, port)
+
+
+def read_safe_url(url: str) -> WebAddress:
+    """Read the URL of a server that nobody else can speak for: one of https, or of this machine. Raises ValueError."""
+    address = read_url(url, may_name_user=True)
+    if address.scheme != "https" and address.host not in _LOOPBACK:
+        raise ValueError("is not https://, so that anybody on the way could answer")
+    return address
+
+
+def read_nats_url(text: str) -> WebAddress:
+    """Read the address of a NATS server, also one without its scheme. Raises ValueError."""
+    return read_url(text if "://" in text else f"nats://{text}", _NATS_PORTS, may_name_user=True)
 
 
 def _host_and_port(netloc: str, default_port: int) -> tuple[str, int]:

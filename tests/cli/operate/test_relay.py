@@ -195,7 +195,7 @@ def test_what_cannot_be_is_said_clearly(
         ((), 1, "has another stream that takes messages under runfold.default.*.*"),
         (("--stream", "a b"), 2, "is no name of a stream"),
         (("--subject", "a.{run}"), 2, "is no pattern for subjects"),
-        (("--url", "http://127.0.0.1"), 2, "is no address of a NATS server"),
+        (("--url", "http://127.0.0.1"), 2, "--url is no nats://"),
         (("--url", "nats://u:secret@127.0.0.1:9"), 1, "nats://127.0.0.1:9 is no NATS server that answers"),
         (("--after", "99"), 2, "is beyond the ledger"),
     ):

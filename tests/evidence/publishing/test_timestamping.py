@@ -93,7 +93,7 @@ def test_an_authority_that_does_not_answer_as_one_makes_no_bundle(
             make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url=without_end)
         with pytest.raises(SealingRefused, match="does not answer"):
             make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url="http://127.0.0.1:9")
-        with pytest.raises(UsageError, match="is not the http:// or https:// address"):
+        with pytest.raises(UsageError, match="is no https:// or http:// address"):
             make_bundle(ledger, tmp_path / "bundle", whole_log=True, timestamp_url="ftp://notary.example")
         assert not (tmp_path / "bundle").exists()
 

@@ -121,6 +121,6 @@ def test_one_that_comes_back_is_asked_again_and_signs_what_came_meanwhile(
 
 def test_what_is_no_address_of_a_witness_is_refused_when_the_sealer_starts(settings: Settings) -> None:
     with Ledger.open(settings=settings) as ledger:
-        for text in ("http://witness.example", "witness.example", "https://ok.example, ftp://x"):
-            with pytest.raises(UsageError, match="is not the https:// address of a witness; write RUNFOLD_SEAL_WITNESSES"):
+        for text in ("http://witness.example", "witness.example", "https://", "https://ok.example, ftp://x"):
+            with pytest.raises(UsageError, match=r"^the address of a witness .*; write RUNFOLD_SEAL_WITNESSES"):
                 asking(ledger, text)

@@ -124,6 +124,7 @@ def _relay(
 
 
 def _urls(settings: "Settings", address: str | None) -> "Sequence[str]":
+    from runfold.domain.web_address import read_nats_url
     from runfold.errors import UsageError
     from runfold.settings import listed
 
@@ -132,9 +133,10 @@ def _urls(settings: "Settings", address: str | None) -> "Sequence[str]":
     if not (urls := listed(address)):
         raise UsageError("no NATS server is named; give --url nats://host:4222, or set RUNFOLD_NATS_URL", option="--url")
     for url in urls:
-        scheme, has_scheme, _ = url.partition("://")
-        if has_scheme and scheme not in {"nats", "tls", "ws", "wss"}:
-            raise UsageError(f"{scheme}:// is no address of a NATS server; give nats://host:4222 or tls://host", option="--url")
+        try:
+            read_nats_url(url)
+        except ValueError as error:
+            raise UsageError(f"--url {error}; give nats://host:4222 or tls://host", option="--url") from None
     return urls
 
 

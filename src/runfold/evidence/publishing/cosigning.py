@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from runfold.domain.web_address import read_safe_url
 from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.publishing.asking import NoAnswer, post
 from runfold.proofs.note import NoteRefused, read_note
@@ -12,7 +13,6 @@ _SECONDS = 4.0
 _MOST_BYTES = 64 * 1024
 MOST_LINES, _MOST_CHARACTERS = 4, 4096
 """Of one witness, which may be changing its key; so that a note has room for all of them."""
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Consistency = Callable[[int, int], list[bytes]]
 """The proof that a log of one size is the beginning of that of another. Raises LookupError where it never had that size."""
 
@@ -33,10 +33,11 @@ def shown(address: str) -> str:
 
 def require_address(address: str) -> str:
     """Return where a witness is. Raises UsageError."""
-    parts = urlsplit(address)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    try:
+        read_safe_url(address)
+    except ValueError as error:
         step = "write RUNFOLD_SEAL_WITNESSES or --witness as https://witness.example"
-        raise UsageError(f"{address!r} is not the https:// address of a witness; {step}")
+        raise UsageError(f"the address of a witness {error}; {step}") from None
     return address.rstrip("/")
 
 

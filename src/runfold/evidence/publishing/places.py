@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from runfold.errors import UsageError
 from runfold.proofs.note import MOST_BYTES
 
 _SECONDS = 10.0
 _NOT_FOUND = {404, 410}
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class PlaceFailed(Exception):
@@ -42,15 +40,12 @@ class Place(Protocol):
 
 
 def places(text: str, home: Path) -> list[Place]:
-    """The places that settings name, the folder of this machine first. Raises UsageError."""
+    """The places that settings name, the folder of this machine first."""
     found: list[Place] = [Folder(home / "sealed")]
     for said in (part.strip() for part in text.split(",")):
         if said.startswith("git:"):
             found.append(Git(Path(said.removeprefix("git:")).expanduser()))
         elif "://" in said:
-            parts = urlsplit(said)
-            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-                raise UsageError(f"RUNFOLD_SEAL_PUBLISH: {said!r} is not an https:// address; use one, a folder, or git:FOLDER")
             found.append(Web(said.rstrip("/")))
         elif said:
             found.append(Folder(Path(said).expanduser()))

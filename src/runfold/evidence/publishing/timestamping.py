@@ -1,7 +1,6 @@
 """Has an authority stamp a checkpoint with the time, as RFC 3161 has it."""
 
-from urllib.parse import urlsplit
-
+from runfold.domain.web_address import read_url
 from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.publishing.asking import NoAnswer, post
 from runfold.proofs.timestamp import MOST_BYTES
@@ -19,26 +18,27 @@ def timestamp(message: bytes, url: str) -> bytes:
         )
     except ImportError:
         raise UsageError("time stamps need the extra `evidence`; run `pip install 'runfold[evidence]'`") from None
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        host = read_url(url, may_name_user=True).host
+    except ValueError as error:
         step = "write RUNFOLD_SEAL_TIMESTAMP_URL or --timestamp-url as https://stamps.example"
-        raise UsageError(f"{url!r} is not the http:// or https:// address of a time stamp authority; {step}")
+        raise UsageError(f"the address of a time stamp authority {error}; {step}") from None
     asked = TimestampRequestBuilder().data(message).nonce(nonce=True).cert_request(cert_request=True).build()
     try:
         status, kind, token = post(url, asked.as_bytes(), seconds=_SECONDS, most_bytes=MOST_BYTES, media_type=_QUERY)
     except NoAnswer as error:
-        raise _refused(parts.hostname, str(error)) from None
+        raise _refused(host, str(error)) from None
     if status != 200 or kind != _REPLY:
-        raise _refused(parts.hostname, f"it answers {status}, {kind or 'without a type'}")
+        raise _refused(host, f"it answers {status}, {kind or 'without a type'}")
     try:
         said = decode_timestamp_response(token)
     except ValueError:
-        raise _refused(parts.hostname, "what it answers cannot be read") from None
+        raise _refused(host, "what it answers cannot be read") from None
     if said.status not in {0, 1}:
-        raise _refused(parts.hostname, f"it refuses, with status {said.status} ({' '.join(said.status_string)[:200]})")
+        raise _refused(host, f"it refuses, with status {said.status} ({' '.join(said.status_string)[:200]})")
     about = said.tst_info
     if about.nonce != asked.nonce or about.message_imprint.message != asked.message_imprint.message:
-        raise _refused(parts.hostname, "what it answers is the stamp of something else")
+        raise _refused(host, "what it answers is the stamp of something else")
     return token
 
 
