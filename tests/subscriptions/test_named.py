@@ -5,12 +5,13 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 
 from runfold import Ledger, Run
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
-from runfold.errors import AccessDenied, HistoryChanged, InvalidEvent, SubscriptionNotFound, UsageError
+from runfold.errors import AccessDenied, HistoryChanged, InvalidEvent, LedgerUnavailable, SubscriptionNotFound, UsageError
 from runfold.subscriptions.kept import KeptSubscriptions
 from runfold.subscriptions.views import Taken
 from tests.databases import TestDatabase
@@ -176,6 +177,28 @@ def test_a_consumer_that_rejects_is_not_given_what_is_behind(named: Named, runs:
     assert seen == [(runs[0].id, 1), (runs[1].id, 1)]
 
 
+def test_an_answer_of_a_consumer_that_was_not_taken_is_given_again(
+    ledger: Ledger, database: TestDatabase, runs: list[Run]
+) -> None:
+    billing = ledger.subscription("billing")
+    billing.put(in_order_of="nothing")
+    with psycopg.connect(database.admin_url, autocommit=True) as admin, billing.consume(batch=3, follow=False) as consumer:
+        first, second, third = (next(consumer) for _ in range(3))
+        with pytest.raises(UsageError, match="delay_seconds"):
+            consumer.reject(first, delay_seconds=-1)
+        consumer.reject(first, park=True)
+        consumer.acknowledge(second)
+        consumer.acknowledge(third)
+        admin.execute("ALTER TABLE runfold.subscription_leases RENAME TO away")
+        with pytest.raises(LedgerUnavailable):
+            next(consumer)
+        admin.execute("ALTER TABLE runfold.away RENAME TO subscription_leases")
+        assert next(consumer).recorded.position == 4
+    assert [each.position for each in billing.parked()] == [1]
+    leases_end(database)
+    assert at(billing.take(3)) == [4, 5, 6]
+
+
 def test_a_subscription_begins_where_it_is_told_and_stays_there(named: Named, ledger: Ledger, runs: list[Run]) -> None:
     time = ledger.events()[3].recorded_at
     for name, after, first in (("p", 5, 6), ("cursor", ledger.cursor(6), 7), ("time", time.isoformat(), None)):
@@ -218,6 +241,10 @@ def test_what_makes_no_sense_is_refused_with_the_next_step(named: Named, runs: l
         "in_order_of is 'run'": lambda: named("other").put(in_order_of="run"),  # type: ignore[arg-type]
         "still to come": lambda: named("other").put(after="2999-01-01"),
         "beyond the ledger": lambda: billing.reset(10**9),
+        "lease takes the one that `take` gave, not 'x'": lambda: billing.acknowledge("x", [1]),  # type: ignore[arg-type]
+        "lease takes the one that `take` gave, not 'y'": lambda: billing.reject("y", [1]),  # type: ignore[arg-type]
+        "lease takes the one that `take` gave, not None": lambda: billing.extend(None),  # type: ignore[arg-type]
+        "lease takes the one that `take` gave, not 5": lambda: billing.release(5),  # type: ignore[arg-type]
     }
     for words, ask in refused.items():
         with pytest.raises((UsageError, InvalidEvent), match=words):

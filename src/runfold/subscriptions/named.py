@@ -4,10 +4,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 from uuid import UUID
 
 from runfold.domain.values import texts
+from runfold.errors import UsageError
 from runfold.feed.asked import After, EventFilter
 from runfold.logs import logger
 from runfold.queries.lists.where import number
@@ -91,7 +92,7 @@ class NamedSubscription:
 
     def acknowledge(self, lease: UUID, positions: Iterable[int]) -> Answered:
         """Say that events are done, for ever."""
-        return self._place.acknowledge(self.name, lease, _places(positions))
+        return self._place.acknowledge(self.name, _lease(lease), _places(positions))
 
     def reject(
         self,
@@ -107,15 +108,15 @@ class NamedSubscription:
         What the consumer holds behind one that is to be given again, in the same order, is given back with it.
         """
         texts("reason", reason)
-        return self._place.reject(self.name, lease, _places(positions), reason, delay_seconds, park)
+        return self._place.reject(self.name, _lease(lease), _places(positions), reason, delay_seconds, park)
 
     def extend(self, lease: UUID) -> Answered:
         """Keep what one take gave for another `lease_seconds`."""
-        return self._place.extend(self.name, lease)
+        return self._place.extend(self.name, _lease(lease))
 
     def release(self, lease: UUID) -> Answered:
         """Give back what is unanswered of one take, as if it had not been taken."""
-        return self._place.release(self.name, lease)
+        return self._place.release(self.name, _lease(lease))
 
     # What failed too often
 
@@ -130,6 +131,14 @@ class NamedSubscription:
     def discard(self, positions: Iterable[int]) -> list[int]:
         """Have parked events never given again; returns their positions."""
         return self._place.discard(self.name, _places(positions))
+
+
+def _lease(given: Any) -> UUID:
+    """Return what a take gave, which JSON holds as text. Raises UsageError."""
+    try:
+        return UUID(str(given))
+    except ValueError:
+        raise UsageError(f"lease takes the one that `take` gave, not {repr(given)[:60]}", name="lease") from None
 
 
 def _places(positions: Iterable[int]) -> list[int]:
@@ -179,8 +188,8 @@ class Consumer:
         position = delivery.recorded.position
         if position not in self._unanswered or self._lease is None:
             return
-        self._unanswered.discard(position)
         answer = self._subscription.reject(self._lease, [position], reason=reason, delay_seconds=delay_seconds, park=park)
+        self._unanswered.discard(position)
         self._gone(answer.released)
         self._told(answer)
 
@@ -230,8 +239,8 @@ class Consumer:
 
     def _flush(self) -> None:
         if self._acknowledged and self._lease is not None:
-            done, self._acknowledged = self._acknowledged, []
-            self._told(self._subscription.acknowledge(self._lease, done))
+            self._told(self._subscription.acknowledge(self._lease, self._acknowledged))
+            self._acknowledged = []
 
     def _told(self, answer: Answered) -> None:
         if answer.lost:
