@@ -14,6 +14,7 @@ from runfold.errors import SealingRefused
 from runfold.evidence.publishing.places import Folder, Git, Place, PlaceFailed, Web, places
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees
+from tests.evidence.publishing.liars import answering, ok
 
 ORIGIN = "runfold/ab12"
 
@@ -23,6 +24,8 @@ class Notary(BaseHTTPRequestHandler):
 
     kept: ClassVar[dict[str, bytes]] = {}
     refuses: ClassVar[bool] = False
+    lets_in: ClassVar[str | None] = None
+    """The `Authorization` that is asked for."""
 
     def do_GET(self) -> None:
         self._answer(200 if self.path in self.kept else 404, self.kept.get(self.path, b""))
@@ -37,6 +40,8 @@ class Notary(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
     def _answer(self, status: int, body: bytes) -> None:
+        if self.lets_in not in {None, self.headers["Authorization"]}:
+            status, body = 401, b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -45,7 +50,7 @@ class Notary(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def notary() -> Iterator[str]:
-    Notary.kept, Notary.refuses = {}, False
+    Notary.kept, Notary.refuses, Notary.lets_in = {}, False, None
     with ThreadingHTTPServer(("127.0.0.1", 0), Notary) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -80,6 +85,65 @@ def test_a_place_that_fails_says_so(tmp_path: Path, notary: str) -> None:
     for place in every:
         with pytest.raises(PlaceFailed):
             place.write(ORIGIN, "x\n1\n\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"",
+        ok(b"runfold/ab12\n1\n")[:-5],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nrunfold/ab12",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        ok(b"", status="302 Found"),
+    ],
+)
+def test_what_is_no_whole_answer_of_the_web_is_no_checkpoint_and_nothing_worse(said: bytes) -> None:
+    with answering(said) as address:
+        for asked in (lambda: Web(address).read(ORIGIN), lambda: Web(address).write(ORIGIN, "x\n1\n\n")):
+            with pytest.raises(PlaceFailed):
+                asked()
+
+
+def test_a_name_and_password_of_an_address_are_shown_to_the_place_and_to_nobody_else(notary: str) -> None:
+    Notary.lets_in = "Basic YWRhOnMvZWNyZXQ="
+    place = Web(notary.replace("http://", "http://ada:s%2Fecret@"))
+    place.write(ORIGIN, "x\n1\n\n")
+    assert place.read(ORIGIN) == "x\n1\n\n"
+    assert place.name == notary
+    with pytest.raises(PlaceFailed, match="answers 401"):
+        Web(notary).read(ORIGIN)
+
+
+def test_a_folder_of_a_repository_is_a_place_also_from_a_hook_of_another_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "ledger").mkdir()
+    subprocess.run(["git", "init", "-q", str(tmp_path / "another")], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another" / ".git"))
+    place = Git(repository / "ledger")
+    for note in ("first\n1\nroot\n", "first\n2\nroot\n"):
+        place.write(ORIGIN, note)
+        assert place.read(ORIGIN) == note
+    assert list((repository / ".git" / "refs" / "heads").iterdir())
+
+
+def test_places_that_differ_by_their_port_are_two(settings: Settings, notary: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Another", (Notary,), {"kept": {}})) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        another = f"http://127.0.0.1:{server.server_port}/ledger"
+        with Ledger.open(settings=settings.model_copy(update={"seal_publish": f"{notary},{another}"})) as ledger:
+            ledger.create_thread(agent_id="desk")
+            Sealer(ledger).seal_all()
+            origin = ledger.checkpoint().origin
+        assert Web(notary).read(origin)
+        assert Web(another).read(origin) == Web(notary).read(origin)
+        server.shutdown()
+        thread.join()
 
 
 def test_places_are_folders_repositories_and_https(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def cosigned(note: str, addresses: Sequence[str], consistency: Consistency) -> s
 def shown(address: str) -> str:
     """An address as it is told: without a password that may stand in it."""
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname}{'' if parts.port is None else f':{parts.port}'}{parts.path.rstrip('/')}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{'' if parts.port is None else f':{parts.port}'}{parts.path.rstrip('/')}"
 
 
 def require_address(address: str) -> str:

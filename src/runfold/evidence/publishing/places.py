@@ -4,21 +4,27 @@ A place keeps the last checkpoint of each tree under NAME/checkpoint. What it ho
 a tree that has shrunk, or that has another past, is not published over it.
 """
 
+import base64
 import contextlib
+import http.client
 import os
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from runfold.evidence.publishing.cosigning import shown
 from runfold.proofs.note import MOST_BYTES
 
 _SECONDS = 10.0
 _NOT_FOUND = {404, 410}
+_OF_ANOTHER = {"GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"}
+"""What a hook of another repository leaves in the environment, to which git would commit else."""
 
 
 class PlaceFailed(Exception):
@@ -109,7 +115,7 @@ class Git:
         if not self._run("rev-list", "-n1", "--all"):
             return None
         listed = self._run("ls-tree", "--name-only", "HEAD", "--", path_of(origin))
-        return self._run("show", f"HEAD:{path_of(origin)}") if listed else None
+        return self._run("show", f"HEAD:./{path_of(origin)}") if listed else None
 
     def write(self, origin: str, note: str) -> None:
         """Commit a checkpoint, and push it. Raises PlaceFailed."""
@@ -131,7 +137,7 @@ class Git:
                 capture_output=True,
                 timeout=3 * _SECONDS,
                 check=False,
-                env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+                env={name: value for name, value in os.environ.items() if name not in _OF_ANOTHER} | {"GIT_TERMINAL_PROMPT": "0"},
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise PlaceFailed(f"{self.name}: git cannot be run ({error})") from None
@@ -148,17 +154,23 @@ class Web:
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
-        self.name = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without a password that may stand in it
-        self._address = address
+        self.name = shown(address)
+        self._address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if "@" in parts.netloc:
+            known = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(known.encode()).decode()}"
 
     def read(self, origin: str) -> str | None:
         """Return what it gives. Raises PlaceFailed."""
         try:
-            return self._ask("GET", origin, None)
+            return self._ask("GET", origin, None).decode()
         except urllib.error.HTTPError as error:
             if error.code in _NOT_FOUND:
                 return None
             raise PlaceFailed(f"{self.name} answers {error.code}") from None
+        except ValueError as error:
+            raise PlaceFailed(f"{self.name} answers what is no text ({error})") from None
 
     def write(self, origin: str, note: str) -> None:
         """Put a checkpoint there. Raises PlaceFailed."""
@@ -167,18 +179,34 @@ class Web:
         except urllib.error.HTTPError as error:
             raise PlaceFailed(f"{self.name} refuses the checkpoint ({error.code})") from None
 
-    def _ask(self, method: str, origin: str, body: bytes | None) -> str:
+    def _ask(self, method: str, origin: str, body: bytes | None) -> bytes:
         request = urllib.request.Request(  # noqa: S310  the address was checked to be https
-            f"{self._address}/{path_of(origin)}", body, {"Content-Type": "text/plain; charset=utf-8"}, method=method
+            f"{self._address}/{path_of(origin)}", body, self._headers, method=method
         )
         try:
             with contextlib.closing(_without_redirects.open(request, timeout=_SECONDS)) as answer:
-                raw: bytes = answer.read(MOST_BYTES + 1)
-                return raw.decode()
+                return _read(answer)
         except urllib.error.HTTPError:
             raise
-        except (OSError, ValueError) as error:
-            raise PlaceFailed(f"{self.name} does not answer ({error})") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PlaceFailed(f"{self.name} does not answer ({said[:300]})") from None
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """Read what a place answers, all of it unless it is no checkpoint. Raises OSError, HTTPException."""
+    raw, ends, said = b"", time.monotonic() + _SECONDS, answer.headers.get("Content-Length", "")
+    most = min(int(said), MOST_BYTES + 1) if said.isascii() and said.isdecimal() and len(said) < 20 else None
+    while len(raw) < (MOST_BYTES + 1 if most is None else most):
+        piece = answer.read1(MOST_BYTES)
+        if not piece and most is not None:
+            raise http.client.IncompleteRead(raw, most - len(raw))
+        if not piece:
+            break
+        raw += piece
+        if time.monotonic() > ends:
+            raise TimeoutError(f"its answer takes more than {_SECONDS:g} seconds")
+    return raw
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
