@@ -17,6 +17,10 @@ def answer(status: str, body: bytes, *headers: str, kind: str = "application/jso
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+ALIVE = answer("200 OK", b'{"status":"alive","version":"0.1.0","api":"1"}')
+"""What a server answers when it is asked who it is."""
+
+
 class Proxy:
     """Listens at `url`, and passes everything on to `target`, a server's URL; None: there is no server just now."""
 

@@ -11,11 +11,9 @@ import pytest
 from runfold import Ledger, LedgerError, LedgerUnavailable, Recorded, RemoteLedger, RunNotFound, Settings, Subscription
 from runfold.errors import AccessDenied, KeyReused, TooManyRequests, UsageError
 from runfold.http.app import create_app
-from runfold.remote.client import rebuilt
-from tests.remote.proxy import Proxy, answer
+from runfold.remote.answers import rebuilt
+from tests.remote.proxy import ALIVE, Proxy, answer
 from tests.serving import Anybody, serving, without_salt
-
-ALIVE = answer("200 OK", b'{"status":"alive","version":"0.1.0","api":"1"}')
 
 
 @pytest.fixture
@@ -280,7 +278,7 @@ def test_nobody_there_is_unavailable() -> None:
             answer("200 OK", b"<html>hello</html>", kind="text/html"),
             "with text/html and not with application/json, as no Runfold server does",
         ),
-        (answer("200 OK", b'{"status":"ok"}'), "is no Runfold server"),
+        (answer("200 OK", b'{"status":"ok"}'), "with JSON of another shape, as no Runfold server does"),
         (answer("404 Not Found", b"nothing", kind="text/plain"), "as no Runfold server does"),
         (answer("301 Moved", b"", "location: https://elsewhere.example"), "as no Runfold server does"),
         (answer("200 OK", b'{"status":"alive","api":"99"}'), "speaks version 99 of the API, and this Runfold version 1"),
@@ -292,54 +290,6 @@ def test_a_server_that_is_no_runfold_or_another_one_is_said_so(told: bytes, word
         proxy.answers.append(told)
         with pytest.raises(LedgerError, match=words):
             Ledger.connect(proxy.url, patience=0)
-
-
-def _batch_of(remote: RemoteLedger) -> None:
-    with remote.batch() as batch:
-        batch.run("run_a").add_message("user", "Hello")
-
-
-BUSY = answer("429 Too Many Requests", b"slow down", "retry-after: \N{SUPERSCRIPT TWO}", kind="text/plain")
-ASKED: dict[str, Callable[[RemoteLedger], object]] = {
-    "a command": lambda remote: remote.create_thread(agent_id="support"),
-    "a submitted command": lambda remote: remote.thread("thread_a").submit_rename("Refund").result(30),
-    "a batch": _batch_of,
-    "a list": lambda remote: remote.now.runs(),
-    "a question": lambda remote: remote.now.run("run_a"),
-    "events": lambda remote: remote.events(),
-    "the feed": lambda remote: list(remote.subscribe(follow=False, patience=0)),
-    "the feed that goes on": lambda remote: list(remote.subscribe(after="1@1f2e3d4c", follow=False, patience=0)),
-    "a cursor": lambda remote: remote.cursor(),
-    "a named subscription": lambda remote: remote.subscription("billing").take(),
-    "moments": lambda remote: remote.moments(),
-    "a cancellation": lambda remote: remote.cancel_runs(["run_a"]),
-    "secrets": lambda remote: remote.webhook_secrets("webhook_a"),
-    "subscriptions": lambda remote: remote.subscriptions.all(),
-    "parked events": lambda remote: remote.subscription("billing").parked(),
-}
-
-
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize(
-    ("told", "words"),
-    [
-        (answer("200 OK", b"<html>sign in</html>", kind="text/html; charset=utf-8"), "look at what the URL leads to"),
-        (answer("200 OK", b"no gzip", "content-encoding: gzip"), "does not answer|not with text/event-stream"),
-        (answer("200 OK", b'{"ok":true}'), "of another shape, as no Runfold server does; look|not with text/event-stream"),
-        (answer("200 OK", b'{"items":[{}],"next_cursor":null}'), "of another shape, as no Runfold|not with text/event-stream"),
-        (answer("200 OK", b"null"), "of another shape, as no Runfold server does; look|not with text/event-stream"),
-        (answer("200 OK", b"[1"), "of another shape, as no Runfold server does; look|not with text/event-stream"),
-        (BUSY, "answered 429 and no problem details, as what stands before a server does"),
-    ],
-    ids=["a page", "broken gzip", "other JSON", "a list of others", "null", "half of a list", "an odd Retry-After"],
-)
-def test_whatever_stands_between_answers_no_request_with_a_trace(asked: str, told: bytes, words: str) -> None:
-    with Proxy(None) as proxy:
-        proxy.answers.append(ALIVE)
-        with Ledger.connect(proxy.url, "rf_key", patience=0) as remote:
-            proxy.answers.extend([told] * 4)
-            with pytest.raises(LedgerError, match=words):
-                ASKED[asked](remote)
 
 
 def test_the_key_comes_from_the_environment_and_is_not_shown(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

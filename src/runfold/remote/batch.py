@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-import orjson
 from uuid_utils import uuid7
 
 from runfold.api.route import id_name
@@ -20,8 +19,7 @@ from runfold.ids import new_id
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
-from runfold.remote.client import understood
-from runfold.remote.executor import ANYBODY, RemoteExecutor, submitted_in, told_in
+from runfold.remote.executor import ANYBODY, RemoteExecutor, receipt_of, submitted_in
 from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
@@ -134,9 +132,6 @@ class RemoteBatchExecutor:
 
         def send() -> Receipt:
             answer = self._client.request("POST", f"/runs/{run_id}/events", body=body, key=uuid7().hex)
-            with understood(answer):
-                said = orjson.loads(answer.content)
-                at = said["recorded_at"] and datetime.fromisoformat(said["recorded_at"])
-                return Receipt(run_id, said["position"], said["version"], at, said["appended"], told_by=told_in(said))
+            return answer.json(lambda said: receipt_of({**said, "stream": run_id}))
 
         return send

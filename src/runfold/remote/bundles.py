@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
+import httpx2
 
+from runfold.domain.json_text import json_text
 from runfold.errors import UsageError
+from runfold.proofs.container import BundleUnreadable, open_bundle
+from runfold.remote.answers import foreign
 from runfold.remote.client import Client
 
 
@@ -21,10 +24,19 @@ class BundleReceived(NamedTuple):
 
 
 def download(client: Client, file: Path, asked: Mapping[str, Any]) -> BundleReceived:
-    """Have a bundle made and write it to a file. Raises LedgerError, UsageError where there is such a file."""
+    """Have a bundle made, and write it to a file once it came whole. Raises LedgerError, UsageError where that is there."""
     file = file.expanduser()
     if file.exists():
         raise UsageError(f"{file} is there already; name another")
+
+    def read(part: Path, answer: httpx2.Response) -> BundleReceived:
+        try:
+            open_bundle(part)
+        except BundleUnreadable as error:
+            raise foreign(answer, f"with what is no bundle ({error})") from None
+        headers = answer.headers
+        return BundleReceived(file, headers["Runfold-Bundle-Verdict"], int(headers["Runfold-Unsealed-Events"]))
+
+    body = json_text(asked).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
-    headers = client.download("/bundles", orjson.dumps(asked), file)
-    return BundleReceived(file, headers["Runfold-Bundle-Verdict"], int(headers["Runfold-Unsealed-Events"]))
+    return client.download("/bundles", body, file, read)

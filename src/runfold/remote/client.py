@@ -1,6 +1,5 @@
 """One request to a Runfold server: repeated until it is answered, and its problems as our errors."""
 
-import inspect
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,43 +9,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
-import orjson
 import tenacity
-from pydantic import BaseModel
 
-from runfold import errors
-from runfold.errors import (
-    AlreadyAppended,
-    InvalidEvent,
-    LedgerError,
-    LedgerUnavailable,
-    TooManyRequests,
-    UsageError,
-)
+from runfold.errors import LedgerUnavailable, UsageError
+from runfold.remote.answers import ARCHIVE, NEXT_STEP, STREAM, Answer, NotNow, accepted, understood
 
-URN = "urn:runfold:error:"
 Params = list[tuple[str, str | int | float | bool | None]]
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 _LONGEST_PAUSE, _FIRST_PAUSE = 2.0, 0.05
-_RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
 """Each subscription holds a connection, and must not keep commands waiting for one."""
 _MAKING_SECONDS = 600.0
 """How long what a server must make first may take."""
-_JSON, _ARCHIVE, _STREAM = "application/json", "application/zip", "text/event-stream"
-"""What is answered: to all requests but those for a bundle, and for events as they come."""
-_GATEWAY = frozenset({429, 502, 503, 504})
-"""What stands between says so when the server is not there, or was asked too much."""
-_NEXT_STEP = "see that the server runs, and give the command again with the same ids: that finds out what was recorded"
-
-
-class _NotNow(Exception):
-    """No answer yet, or one that asks to come again. `error` is what it comes to if it stays so."""
-
-    def __init__(self, error: LedgerError, after: float = 0.0) -> None:
-        super().__init__(str(error))
-        self.error, self.after = error, after
 
 
 class Client:
@@ -78,7 +53,7 @@ class Client:
         body: bytes | None = None,
         key: str | None = None,
         wait: float = 0.0,
-    ) -> httpx2.Response:
+    ) -> Answer:
         """Return the answer to a request, which is repeated as it is while there is none, or one that asks to come again.
 
         A command has a `key`, under which it takes effect once, however often it arrives. Raises LedgerError.
@@ -92,8 +67,8 @@ class Client:
                     answer = self._http.request(
                         verb, path, params=params, content=body, headers=headers, timeout=self.timeout + wait
                     )
-                    return accepted(answer)
-        except _NotNow as last:
+                    return Answer(accepted(answer))
+        except NotNow as last:
             raise last.error from last.__cause__
         raise AssertionError("a request is tried at least once")
 
@@ -103,23 +78,25 @@ class Client:
         cursor: Params = []
         while True:
             answer = self.request("GET", path, params=[*params, ("limit", str(most)), *cursor])
-            with understood(answer):
-                page = orjson.loads(answer.content)
-                found += read(page["items"])
-                if page["next_cursor"] is None:
-                    return found
-                cursor = [("cursor", page["next_cursor"])]
+            items, then = answer.json(lambda page: (read(page["items"]), page["next_cursor"]))
+            found += items
+            if then is None:
+                return found
+            cursor = [("cursor", then)]
 
-    def once(self, path: str, params: Params) -> httpx2.Response:
+    def once(self, path: str, params: Params) -> Answer:
         """Return the answer to a question that is asked once, whatever the patience. Raises LedgerError."""
         try:
             with self.failing():
-                return accepted(self._http.get(path, params=params))
-        except _NotNow as last:
+                return Answer(accepted(self._http.get(path, params=params)))
+        except NotNow as last:
             raise last.error from last.__cause__
 
-    def download(self, path: str, body: bytes, file: Path) -> httpx2.Headers:
-        """Write the answer to a request into a file, whole or not at all, and return its headers. Raises LedgerError."""
+    def download(self, path: str, body: bytes, file: Path, read: Callable[[Path, httpx2.Response], T]) -> T:
+        """Write the answer to a request into a file, whole or not at all, and return what `read` makes of it before.
+
+        Raises LedgerError, also where that is not as a Runfold server says it.
+        """
         part = file.with_name(f".{file.name}.part")
         timeout = httpx2.Timeout(self.timeout, read=_MAKING_SECONDS)
         headers = {"Content-Type": "application/json"}
@@ -129,13 +106,15 @@ class Client:
                     with self._http.stream("POST", path, content=body, headers=headers, timeout=timeout) as answer:
                         if not answer.is_success:
                             answer.read()
-                        accepted(answer, _ARCHIVE)
+                        accepted(answer, ARCHIVE)
                         with part.open("wb") as written:
                             for chunk in answer.iter_bytes():
                                 written.write(chunk)
+                    with understood(answer, "with a file of another kind"):
+                        made = read(part, answer)
                     part.replace(file)
-                    return answer.headers
-        except _NotNow as last:
+                    return made
+        except NotNow as last:
             raise last.error from last.__cause__
         finally:
             part.unlink(missing_ok=True)
@@ -154,15 +133,16 @@ class Client:
             ):
                 if not source.response.is_success:
                     source.response.read()
-                accepted(source.response, _STREAM)
-                yield source
-        except _NotNow as last:
+                accepted(source.response, STREAM)
+                with understood(source.response, "with events of another shape"):
+                    yield source
+        except NotNow as last:
             raise last.error from last.__cause__
 
     def trying(self) -> tenacity.Retrying:
         """Tries, with pauses between them that grow, until the patience is at its end or the client is closed."""
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_NotNow),
+            retry=tenacity.retry_if_exception_type(NotNow),
             stop=tenacity.stop_before_delay(self.patience) | tenacity.stop_when_event_set(self._closed),
             wait=_pause,
             sleep=tenacity.sleep_using_event(self._closed),
@@ -178,7 +158,7 @@ class Client:
             yield
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise _NotNow(LedgerUnavailable(f"{self.url} does not answer ({shown})", _NEXT_STEP)) from error
+            raise NotNow(LedgerUnavailable(f"{self.url} does not answer ({shown})", NEXT_STEP)) from error
 
     def close(self) -> None:
         """Wait for nothing any more, and give the connections back."""
@@ -192,7 +172,7 @@ _backing_off = tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LO
 def _pause(state: tenacity.RetryCallState) -> float:
     """As long as the server asks for, and longer each time."""
     failed = state.outcome.exception() if state.outcome else None
-    return max(_backing_off(state), failed.after if isinstance(failed, _NotNow) else 0.0)
+    return max(_backing_off(state), failed.after if isinstance(failed, NotNow) else 0.0)
 
 
 def checked_url(url: str) -> str:
@@ -213,80 +193,3 @@ def checked_key(key: str) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("the key is empty, or holds what no key does; give the text that `runfold keys create` showed")
     return key
-
-
-# Problems as errors
-
-
-def accepted(answer: httpx2.Response, media_type: str = _JSON) -> httpx2.Response:
-    """Return an answer that is one. Raises LedgerError, and `_NotNow` where the same request may be answered yet."""
-    if answer.is_success:
-        given = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_of_server = answer.status_code == httpx2.codes.NO_CONTENT or given == media_type
-        if not is_of_server:  # but a page of what stands between, to sign in, say
-            raise _foreign(answer, f"with {given or 'no media type'} and not with {media_type}")
-        return answer
-    error = error_of(answer)
-    repeats = isinstance(error, TooManyRequests | AlreadyAppended) or (isinstance(error, LedgerUnavailable) and error.retriable)
-    if not repeats:
-        raise error
-    after = answer.headers.get("retry-after", "")
-    raise _NotNow(error, float(after) if after.isascii() and after.isdigit() else 0.0)
-
-
-@contextmanager
-def understood(answer: httpx2.Response) -> Iterator[None]:
-    """Raise LedgerError where what is read of an answer is not as a Runfold server says it."""
-    try:
-        yield
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise _foreign(answer, "with JSON of another shape") from None
-
-
-def items_of(answer: httpx2.Response, kind: type[M]) -> list[M]:
-    """Return the items of a list as models. Raises LedgerError."""
-    with understood(answer):
-        return [kind.model_validate(each) for each in orjson.loads(answer.content)["items"]]
-
-
-def error_of(answer: httpx2.Response) -> LedgerError:
-    """Return what an answer that is none says, as the error that the server raised."""
-    try:
-        told = orjson.loads(answer.content)
-        name, detail = told["type"].removeprefix(URN), str(told["detail"])
-    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-        return _foreign(answer, "and no problem details")
-    if answer.status_code == 503 and not hasattr(errors, name):
-        return LedgerUnavailable(detail, "try again")
-    return rebuilt(name, detail, {fact: value for fact, value in told.items() if fact not in _RESERVED})
-
-
-def rebuilt(name: str, detail: str, facts: dict[str, Any]) -> LedgerError:
-    """Return an error of its own class with its own facts; of a class that is not known here, a LedgerError."""
-    kind = getattr(errors, name, LedgerError)
-    if not (isinstance(kind, type) and issubclass(kind, LedgerError)):
-        kind = LedgerError
-    if issubclass(kind, InvalidEvent):  # its path leads through the body, which callers of a method know nothing of
-        path = str(facts.get("path", "")).removeprefix("body").removeprefix(".")
-        return InvalidEvent(path, str(facts.get("reason", detail)), facts.get("event_type"))
-    error = kind.__new__(kind)
-    LedgerError.__init__(error, detail, **{**_absent(kind), **facts})
-    vars(error).update(error.facts)
-    return error
-
-
-def _absent(kind: type[LedgerError]) -> dict[str, Any]:
-    """Return the facts that an error always has; a problem leaves out those that are null."""
-    parameters = list(inspect.signature(kind).parameters.values())
-    return {
-        parameter.name: None if parameter.default is parameter.empty else parameter.default
-        for parameter in parameters
-        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name != "message"
-    }
-
-
-def _foreign(answer: httpx2.Response, what: str) -> LedgerError:
-    said = f"{answer.request.url} answered {answer.status_code} {what}"
-    if answer.status_code in _GATEWAY:
-        return LedgerUnavailable(f"{said}, as what stands before a server does", _NEXT_STEP)
-    return LedgerError(f"{said}, as no Runfold server does; look at what the URL leads to", status=answer.status_code)

@@ -22,8 +22,9 @@ from runfold.errors import LedgerUnavailable, TooManyRequests, UnreadableEvent, 
 from runfold.feed.asked import Asked
 from runfold.feed.following import Complete, Failed, Following, Retries, Span
 from runfold.feed.looked import Looked
+from runfold.remote.answers import URN, rebuilt
 from runfold.remote.calls import query
-from runfold.remote.client import URN, Client, Params, rebuilt, understood
+from runfold.remote.client import Client, Params
 from runfold.store.cursor import Cursor
 
 MOST = 1000
@@ -73,9 +74,7 @@ def all_events(client: Client, path: str, params: Params, *, after: str = "0", m
     while left is None or left > 0:
         limit = MOST if left is None else min(left, MOST)
         answer = client.request("GET", path, params=[*params, ("after", after), ("limit", str(limit))])
-        with understood(answer):
-            page = orjson.loads(answer.content)
-            found, then = [recorded_of(told) for told in page["items"]], page["next_cursor"]
+        found, then = answer.json(lambda page: ([recorded_of(told) for told in page["items"]], page["next_cursor"]))
         yield from found
         if then is None:
             return
@@ -89,9 +88,7 @@ def last_events(client: Client, path: str, params: Params, *, up_to: int | None,
     while left > 0:
         end = [] if up_to is None else [("up_to", str(up_to))]
         answer = client.request("GET", path, params=[*params, *end, ("limit", str(min(left, MOST)))])
-        with understood(answer):
-            page = orjson.loads(answer.content)
-            found, up_to = [recorded_of(told) for told in page["items"]], page["next_up_to"]
+        found, up_to = answer.json(lambda page: ([recorded_of(told) for told in page["items"]], page["next_up_to"]))
         yield from found
         if up_to is None:
             return
@@ -193,9 +190,7 @@ def _begin(client: Client, asked: Asked) -> Cursor:
         if isinstance(asked.after, Cursor):
             return asked.after
         raise
-    with understood(told):
-        page = orjson.loads(told.content)
-        return Cursor(page["position"], page["epoch"])
+    return told.json(lambda page: Cursor(page["position"], page["epoch"]))
 
 
 def _pause(failures: int) -> float:

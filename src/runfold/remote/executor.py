@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, get_args
 
-import orjson
 from uuid_utils import uuid7
 
 from runfold.api.route import CommandRoute
@@ -23,7 +22,7 @@ from runfold.method_call import MethodCall
 from runfold.proofs.receipt import ToldEvent, from_json
 from runfold.queries.reading import Reading
 from runfold.remote.calls import CommandRequest, request_of
-from runfold.remote.client import Client, understood
+from runfold.remote.client import Client
 from runfold.remote.reading import remote_reading
 
 T = TypeVar("T")
@@ -92,9 +91,7 @@ class RemoteExecutor:
 
     def _send(self, request: CommandRequest, path: str, body: bytes) -> tuple[str, Receipt]:
         answer = self.client.request(request.route.verb, path, body=body, key=uuid7().hex)
-        with understood(answer):
-            said = orjson.loads(answer.content)
-            return str(said["id"]), receipt_of(said)
+        return answer.json(lambda said: (str(said["id"]), receipt_of(said)))
 
 
 def receipt_of(said: dict[str, Any]) -> Receipt:

@@ -31,10 +31,11 @@ from runfold.queries.reading import Reading, parse_moment
 from runfold.queries.runs.sample import require_sample
 from runfold.queries.sealed.log import CheckpointView, SealedLogView
 from runfold.queries.sealed.told_events import ReceiptVerification
+from runfold.remote.answers import M
 from runfold.remote.batch import RemoteBatchExecutor
 from runfold.remote.bundles import BundleReceived, download
-from runfold.remote.calls import query, told_duration
-from runfold.remote.client import Client, M, items_of, understood
+from runfold.remote.calls import plain, query, told_duration
+from runfold.remote.client import Client
 from runfold.remote.events import StreamSource, all_events, last_events
 from runfold.remote.executor import RemoteExecutor
 from runfold.remote.reading import remote_reading
@@ -136,7 +137,7 @@ class RemoteLedger(LedgerHandle):
         said = {name: list(texts(name, value)) for name, value in choice.items()}  # type: ignore[arg-type]  # one or more each
         ids = {} if run_ids is None else {"run_ids": list(texts("run_ids", run_ids))}
         body = orjson.dumps({name: value for name, value in {**asked, **said, **ids}.items() if value is not None})
-        found = items_of(self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex), CancelledRun)
+        found = self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex).items(CancelledRun)
         return found if dry_run else wait_until_ended(found, lambda run_id: self.now.run(run_id).status, length)
 
     def moments(self) -> list[MomentView]:
@@ -145,22 +146,20 @@ class RemoteLedger(LedgerHandle):
 
     def drop_moment(self, id: str) -> None:
         """Drop a moment that is needed no more. Raises MomentNotFound."""
-        self._client.request("DELETE", f"/moments/{quote(id, safe='')}")
+        self._client.request("DELETE", f"/moments/{quote(id, safe='')}").json(lambda told: told["id"])
 
     def _moment(self, verb: str, path: str, body: bytes | None = None) -> MomentView:
         return self._answered(MomentView, verb, path, body)
 
     def _answered(self, kind: type[M], verb: str, path: str, body: bytes | None = None) -> M:
-        answer = self._client.request(verb, path, body=body)
-        with understood(answer):
-            return kind.model_validate_json(answer.content)
+        return self._client.request(verb, path, body=body).raw(kind.model_validate_json)
 
     def webhook_secrets(self, webhook_id: str) -> list[WebhookSecret]:
         """Return the secrets that a webhook's receiver verifies signatures with, the present one first.
 
         `callbacks` stands for the addresses that runs name. Raises WebhookNotFound, ScopeMissing, SecretSealed.
         """
-        return items_of(self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets"), WebhookSecret)
+        return self._client.request("GET", f"/webhooks/{quote(webhook_id, safe='')}/secrets").items(WebhookSecret)
 
     def sealed_log(self) -> SealedLogView:
         """Return how sealing the log of the tenant stands: its tree, how far sealing is, and what a sealer met that cannot be.
@@ -206,15 +205,16 @@ class RemoteLedger(LedgerHandle):
         Payloads that HTTP does not show are left out, and of the types of events in `leave_out`. `runfold-verify` verifies it.
         Raises NotFound, SealingRefused, InvalidEvent, ScopeMissing; UsageError where there is such a file.
         """
-        asked: dict[str, Any] = {"ids": ids, "whole_log": whole_log, "leave_out": texts("leave_out", leave_out)}
+        asked: dict[str, Any] = {"ids": list(ids), "whole_log": whole_log, "leave_out": list(texts("leave_out", leave_out))}
         if receipt is not None:
             asked["receipt"] = as_json(told_by(receipt))
         if answer is not None:
-            asked["rows"] = {"read_model": answer[0], "key": one_or_more(answer[1])}
+            asked["rows"] = {"read_model": answer[0], "key": list(one_or_more(answer[1]))}
         require_sample(at, is_there=sample is not None)
         if sample is not None:
-            moment = {} if at is None else {"as_of": str(at) if isinstance(at, int) else at}
-            asked["sample"] = {"seed": sample[0], "parameters": dict(sample[1]), **moment}
+            moment = {} if at is None else {"as_of": _as_text(at)}
+            parameters = {name: plain(value) for name, value in sample[1].items()}
+            asked["sample"] = {"seed": sample[0], "parameters": parameters, **moment}
         return download(self._client, Path(file), asked)
 
     def prove_absence(
@@ -227,7 +227,7 @@ class RemoteLedger(LedgerHandle):
         """
         absence = {"type": type, **({} if call is None else {"call": call})}
         where: dict[str, Any] = {"whole_log": True} if thread is None else {"ids": [thread]}
-        return download(self._client, Path(file), {**where, "absence": absence, "leave_out": texts("leave_out", leave_out)})
+        return download(self._client, Path(file), {**where, "absence": absence, "leave_out": list(texts("leave_out", leave_out))})
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
@@ -292,18 +292,16 @@ class RemoteLedger(LedgerHandle):
 
     def position(self) -> int:
         """Return the last position."""
-        return int(self._ends()["head"])
+        return self._ends()[0]
 
     def cursor(self, position: int | None = None) -> str:
         """Return a position of the present history, the last one if none is given, as a cursor: `1234@1f2e3d4c`."""
-        ends = self._ends()
-        return str(Cursor(ends["head"] if position is None else position, ends["epoch"]))
+        head, epoch = self._ends()
+        return str(Cursor(head if position is None else position, epoch))
 
-    def _ends(self) -> dict[str, Any]:
+    def _ends(self) -> tuple[int, str]:
         answer = self._client.request("GET", "/events", params=query({"up_to": 0, "limit": 1}))
-        with understood(answer):
-            told = orjson.loads(answer.content)
-            return {"head": int(told["head"]), "epoch": str(told["epoch"])}
+        return answer.json(lambda told: (int(told["head"]), str(told["epoch"])))
 
     def close(self) -> None:
         """Wait for what is on its way, and give the connections back."""
@@ -327,13 +325,7 @@ def _as_text(moment: int | datetime | str | None) -> str | None:
 
 def _require_runfold(client: Client) -> None:
     """Raise LedgerError unless a Runfold that speaks as this one does is at the other end."""
-    try:
-        told: Any = orjson.loads(client.request("GET", "/healthz").content)
-        api = told["api"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        raise LedgerError(
-            f"what answers at {client.url} is no Runfold server; look at what the URL leads to", url=client.url
-        ) from None
+    api = client.request("GET", "/healthz").json(lambda told: str(told["api"]))
     if api != API_VERSION:
         raise LedgerError(
             f"the server at {client.url} speaks version {api} of the API, and this Runfold version {API_VERSION}; "

@@ -21,13 +21,15 @@ from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.sources.source import checked_moment, with_zone
 from runfold.remote.calls import path_of, query
-from runfold.remote.client import Client, understood
+from runfold.remote.client import Client
 from runfold.remote.events import all_events
 from runfold.store.reading.happened import happened_by
 from runfold.store.reading.reader import LATEST, TenantReader
 
 T = TypeVar("T")
 
+_POSITION = "Runfold-Position"
+"""The header of every answer to a question: as of which position it is."""
 _NOT_OFFERED = {inspect.unwrap(method): reason for method, reason in QUESTIONS_NOT_OVER_HTTP.items()}
 
 
@@ -107,9 +109,7 @@ class RemoteSource:
     def _events(self, route: QuestionRoute, ids: Mapping[str, str]) -> Iterator[Recorded]:
         """All up to where the ledger stands, or stood. Raises NotFound where what is at the path was not there."""
         path = path_of(route, ids)
-        answer = self._client.request("GET", path, params=query(self._of_moment()))
-        with understood(answer):
-            up_to = int(answer.headers["Runfold-Position"])
+        up_to = self._client.request("GET", path, params=query(self._of_moment())).header(_POSITION, int)
         found = all_events(self._client, f"{path}/events", query({"up_to": up_to}))
         return found if self._happened is None else happened_by(self._happened, found)
 
@@ -125,8 +125,8 @@ class RemoteSource:
             read = _adapter(route).validate_json
             return self._client.whole_list(path, query(said), MOST, lambda items: read(orjson.dumps(items)))
         answer = self._client.request("GET", path, params=query(said), wait=seconds)
-        with understood(answer):
-            return _adapter(route).validate_json(answer.content)
+        answer.header(_POSITION, int)  # some questions are answered with any JSON at all
+        return answer.raw(_adapter(route).validate_json)
 
 
 _OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {

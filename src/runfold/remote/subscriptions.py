@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from runfold.feed.asked import After, Asked, EventFilter
-from runfold.remote.client import Client, Params, items_of, understood
+from runfold.remote.client import Client, Params
 from runfold.remote.events import recorded_of
 from runfold.subscriptions.views import (
     MOST,
@@ -34,12 +34,12 @@ class RemoteSubscriptions:
         """Make it, or change its promise."""
         asked = Asked.of(after, **wanted)
         body = {**asked.fields(), **promise.model_dump(), "in_order_of": in_order_of, "after": asked.after_text}
-        self._asked(dict, "PUT", name, body)
+        self._asked(SubscriptionView.model_validate, "PUT", name, body)
 
     def all(self, after: str = "", limit: int = MOST) -> list[SubscriptionView]:
         """Return them by name."""
         params: Params = [("limit", str(limit)), *([("cursor", after)] if after else [])]
-        return items_of(self._client.request("GET", "/subscriptions", params=params), SubscriptionView)
+        return self._client.request("GET", "/subscriptions", params=params).items(SubscriptionView)
 
     def view(self, name: str) -> SubscriptionView:
         """One of them. Raises SubscriptionNotFound."""
@@ -47,7 +47,7 @@ class RemoteSubscriptions:
 
     def delete(self, name: str) -> None:
         """Forget it and where it is. Raises SubscriptionNotFound."""
-        self._asked(dict, "DELETE", name)
+        self._asked(lambda told: told["name"], "DELETE", name)
 
     def take(self, name: str, limit: int, consumer: str | None, wait_seconds: float) -> Taken:
         """Give events to a consumer."""
@@ -76,7 +76,7 @@ class RemoteSubscriptions:
     def parked(self, name: str, after: int, limit: int) -> list[ParkedEvent]:
         """Return those that are set aside, by position."""
         params: Params = [("limit", str(limit)), ("cursor", str(after))]
-        return items_of(self._client.request("GET", f"{_path(name)}/parked", params=params), ParkedEvent)
+        return self._client.request("GET", f"{_path(name)}/parked", params=params).items(ParkedEvent)
 
     def replay(self, name: str, positions: Sequence[int] | None) -> list[int]:
         """Give these of the parked ones, or all, again; returns which."""
@@ -89,10 +89,10 @@ class RemoteSubscriptions:
 
     def reset(self, name: str, after: After) -> None:
         """Go on after another place."""
-        self._asked(dict, "POST", name, {"after": Asked.of(after).after_text}, "/reset")
+        self._asked(SubscriptionView.model_validate, "POST", name, {"after": Asked.of(after).after_text}, "/reset")
 
     def _answered(self, name: str, path: str, body: dict[str, Any]) -> Answered:
-        return self._asked(Answered.model_validate, "POST", name, body, path)
+        return self._asked(_answered, "POST", name, body, path)
 
     def _asked(
         self,
@@ -105,9 +105,12 @@ class RemoteSubscriptions:
         wait: float = 0.0,
     ) -> T:
         raw = None if body is None else orjson.dumps({key: value for key, value in body.items() if value is not None})
-        answer = self._client.request(verb, f"{_path(name)}{path}", body=raw, wait=wait)
-        with understood(answer):
-            return read(orjson.loads(answer.content))
+        return self._client.request(verb, f"{_path(name)}{path}", body=raw, wait=wait).json(read)
+
+
+def _answered(told: Any) -> Answered:
+    """What became of an answer: all of it, for what is left out would be taken for none."""
+    return Answered.model_validate({name: told[name] for name in Answered.model_fields})
 
 
 def _taken(told: Any) -> Taken:
