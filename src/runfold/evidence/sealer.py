@@ -32,6 +32,8 @@ HOLD_SECONDS = 2.0
 """After that long another process takes over from one that died: with the time until it looks, and that from one checkpoint to
 the next, no event waits five seconds. One that is only slow loses nothing by it, as the database lets one at a time seal."""
 _LOOK_SECONDS = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
+"""A place that failed is left alone for a while, longer each time: while it is waited for nothing is sealed."""
 BREATH_SECONDS = 0.02
 """Between a few events and the next few. A client that appends meanwhile is not held up by all of them at once."""
 HURRY_SECONDS = 1.0
@@ -63,6 +65,8 @@ class Sealer:
         self._published: dict[tuple[str, str], str] = {}
         """What each place was given last, by its name and the tree's."""
         self._next: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        """Of places that failed: how long they are left alone next time."""
         self._all_sealed_at = -math.inf
         """When there was nothing more to seal, by the clock of this process."""
 
@@ -153,7 +157,7 @@ class Sealer:
         return found[0] if found else None
 
     def _publish(self, connection: Connection) -> None:
-        """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, and holds up nothing."""
+        """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, ever more seldom."""
         due = [place for place in self.places if time.monotonic() >= self._next.get(place.name, 0.0)]
         notes: dict[StoredTree, str] = {}
         for tree in stored_trees(connection) if due else ():
@@ -169,10 +173,13 @@ class Sealer:
                     self._require_consistent(connection, place, tree)
                     place.write(tree.origin, note)
                     self._published[place.name, tree.origin] = note
+                    self._pauses.pop(place.name, None)
                     reach("published")
             except PlaceFailed as error:
                 logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
-                self._next[place.name] = time.monotonic() + max(place.every, 5.0)
+                pause = self._pauses.get(place.name, _FIRST_PAUSE)
+                self._next[place.name] = time.monotonic() + max(place.every, pause)
+                self._pauses[place.name] = min(2 * pause, _LONGEST_PAUSE)
 
     def _compare(self, connection: Connection) -> None:
         for tree in stored_trees(connection):
