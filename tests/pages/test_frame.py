@@ -77,6 +77,8 @@ def test_it_fits_where_there_is_little_room_works_without_scripts_and_prints_its
         for path in ("/ui", "/ui/threads", "/ui/login", "/ui/nowhere", "/ui/threads?at=3"):
             page = signed.open(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+            names = page.locator("nav[aria-label=Pages] a").all()
+            assert [name.bounding_box()["height"] < 30 for name in names] == [True] * len(names), path  # type: ignore[index]
         page = signed.open("/ui/threads")
         assert page.locator("td.named a").first.get_attribute("href") == f"/ui/threads/{hostile.id}"
         page.emulate_media(media="print", color_scheme="dark")

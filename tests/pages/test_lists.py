@@ -2,9 +2,10 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
 import psycopg
@@ -158,6 +159,17 @@ def test_an_event_is_shown_whole_with_its_neighbours(client: httpx2.Client, serv
     assert f"/ui/threads/thread_claim?run=run_claim&amp;at={event.position}" in shown
     assert client.get(f"/ui/events?go={event.position}").headers["location"] == f"/ui/events/{event.position}"
     assert "from=2026-01-01" in client.get("/ui/events?go=2026-01-01").headers["location"]
+    narrowed = "run_id=run_claim&type=message.*"
+    shown = page(client, f"/ui/events?{narrowed}&from=2026-10-01&up_to=99")
+    jump = shown.partition('aria-label="Jump"')[2].partition("</form>")[0]
+    assert re.findall(r'name="(\w+)" value="(.*?)"', jump) == [("type", "message.*"), ("run_id", "run_claim")]
+    leads = client.get(f"/ui/events?{narrowed}&go=2026-01-01").headers["location"]
+    assert dict(parse_qsl(urlsplit(leads).query)) == {
+        "run_id": "run_claim",
+        "type": "message.*",
+        "from": "2026-01-01",
+        "order": "asc",
+    }
 
 
 def test_events_are_walked_from_the_last_to_the_first_and_back(client: httpx2.Client, served_ledger: Ledger) -> None:

@@ -57,6 +57,7 @@ def test_nothing_is_marked_safe_by_a_template_of_ours() -> None:
         source, _, _ = made.loader.get_source(made, name) if made.loader else ("", None, None)
         assert "safe" not in source.replace("unsafe", ""), name
         assert "autoescape" not in source, name
+        assert re.findall(r'class="text\b[^"]*"(?! dir="auto")', source) == [], "a text begins where its own script begins"
         assert " style=" not in source, name
         assert "<script>" not in source, name
         assert not any(f" on{event}=" in source for event in ("click", "load", "error", "input", "change", "submit")), name

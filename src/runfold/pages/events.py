@@ -25,6 +25,8 @@ from runfold.terminal.events import in_a_few_words
 
 BESIDE = ("at", "after", "up_to", "order", "limit", "go")
 _OF_ONE = ("thread_id", "run_id")
+_OF_WHERE = {"go", "from", "to", "recorded_from", "recorded_to", "after", "up_to", "order"}
+"""What says where in the log the list begins and ends."""
 
 
 class Line(NamedTuple):
@@ -54,7 +56,7 @@ async def _page(request: Request) -> Response:
     said = request.query_params
     asked = await past(request, "runs:read" if said.get("thread_id") or said.get("run_id") else "events:read")
     if (where := said.get("go", "").strip()) != "":
-        return RedirectResponse(_address_of(where, said.get("at")), 303, HEADERS)
+        return RedirectResponse(_address_of(where, said.multi_items()), 303, HEADERS)
     try:
         filters = event_filters(said.multi_items())
         if not is_plain(filters, said.multi_items()):
@@ -111,12 +113,13 @@ def _live(filters: Filters, found: EventsPage) -> str:
     return f"/ui/live{of}/events?{urlencode([*place.items(), *rest])}"
 
 
-def _address_of(where: str, at: str | None) -> str:
-    """Return where a position leads; a time leads to what was recorded from then on."""
-    kept = {} if at is None else {"at": at}
+def _address_of(where: str, said: Given) -> str:
+    """Return where a position leads; a time leads to what was recorded from then on, of what the list is narrowed to."""
     if where.replace(",", "").isdecimal() and where.isascii():
-        return f"/ui/events/{where.replace(',', '')}{'?' + urlencode(kept) if kept else ''}"
-    return f"/ui/events?{urlencode({**kept, 'from': where, 'order': 'asc'})}"
+        at = urlencode([pair for pair in said if pair[0] == "at"])
+        return f"/ui/events/{where.replace(',', '')}{'?' + at if at else ''}"
+    kept = [(word, text) for word, text in said if word not in _OF_WHERE and text]
+    return f"/ui/events?{urlencode([*kept, ('from', where), ('order', 'asc')])}"
 
 
 def _whole(name: str, text: str) -> int:

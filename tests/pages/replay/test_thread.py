@@ -112,6 +112,22 @@ def test_back_and_forward_show_what_their_addresses_say_the_inspector_too(signed
     assert inspector.inner_text() == last
 
 
+def test_a_text_begins_on_the_side_where_its_own_script_begins(signed: Signed, served_ledger: Ledger) -> None:
+    run = served_ledger.create_thread(thread_id="thread_scripts", agent_id="a").start_run()
+    for text in ("The refund is on its way!", "ההחזר בדרך!", "المبلغ في الطريق!"):
+        run.add_message("assistant", text)
+    page = signed.open("/ui/threads/thread_scripts")
+    sides = page.locator(".item .text").evaluate_all(
+        """texts => texts.map(text => {
+            const range = document.createRange();
+            range.selectNodeContents(text);
+            const said = range.getBoundingClientRect(), box = text.getBoundingClientRect();
+            return said.left - box.left < box.right - said.right ? "left" : "right";
+        })"""
+    )
+    assert sides == ["left", "right", "right"]
+
+
 def test_another_window_of_items_is_read_from_its_beginning_with_nothing_chosen(signed: Signed, served_ledger: Ledger) -> None:
     run = served_ledger.create_thread(thread_id="thread_windows", agent_id="a").start_run()
     for number in range(150):
