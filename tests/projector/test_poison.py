@@ -16,7 +16,7 @@ from runfold.projector import checkpoints, worker
 from runfold.projector.folding import shard
 from tests.projector.conftest import Fill, Work, running
 from tests.projector.soundness import Books, require_sound
-from tests.projector.toys import TOYS, Tally, TallyRow, Tools
+from tests.projector.toys import INCOMPRESSIBLE, TOYS, Tally, TallyRow, Tools
 from tests.waiting import until
 
 POISON = 18
@@ -99,6 +99,7 @@ IN_KEYS: dict[str, tuple[Callable[[Recorded], Any], str]] = {
     "none": (lambda _: [(None,)], "ValidationError: .* run_id Input should be a valid string"),
     "a number": (lambda _: [(7,)], "ValidationError: .* run_id Input should be a valid string"),
     "nul": (lambda _: [("a\0b",)], "CharacterNotInRepertoire: invalid byte sequence .*0x00"),
+    "more than an index takes": (lambda _: [(INCOMPRESSIBLE,)], "InvalidRow: a row is more than the database takes .*index row"),
     "half a character": (lambda _: [("\ud800",)], "UnicodeEncodeError: .*surrogates not allowed"),
 }
 FAULTS = {f"evolve: {name}": (Faulty(fault), said) for name, (fault, said) in IN_EVOLVE.items()}

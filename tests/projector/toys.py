@@ -1,5 +1,6 @@
 """Small projections to test the projector with. Their rows show whether an event was missed, doubled or taken out of order."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +14,9 @@ from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCompleted, RunCreated, RunStarted
 from runfold.domain.tool_call import ToolCalled, ToolFailed, ToolSucceeded
 from runfold.projections.projection import AnyProjection, Key, Projection, Row
+
+INCOMPRESSIBLE = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200))
+"""A text that is longer than an index takes, however PostgreSQL packs it."""
 
 
 class TallyRow(Row):

@@ -121,6 +121,9 @@ class Projection(Generic[R]):
     """The classes of events that it looks at; it sees no others."""
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns that are searched or sorted by, each index after the tenant and before the key."""
+    long_texts: ClassVar[tuple[str, ...]] = ()
+    """Columns of indexes whose texts may be longer than an index takes: their beginnings are in it. What is equal is looked up
+    by them; nothing is sorted by them."""
     moving: ClassVar[tuple[Moving, ...]] = ()
     """Times in indexes that change too often to be there as they are; with others, `version` is raised as well."""
     partition: ClassVar[Literal["thread", "goal"] | None] = None

@@ -59,7 +59,7 @@ class ThreadRow(Row):
 class Threads(Projection[ThreadRow]):
     """One row per thread: whose it is, whether it is open, where its heads point, when it was last active."""
 
-    name, version, row, key, partition = "threads", 2, ThreadRow, ("thread_id",), "thread"
+    name, version, row, key, partition = "threads", 3, ThreadRow, ("thread_id",), "thread"
     events = (
         RunCreated,
         ThreadCreated,
@@ -80,6 +80,7 @@ class Threads(Projection[ThreadRow]):
         ("agent_id", "last_activity_at"),
         ("user_id", "last_activity_at"),
     )
+    long_texts = ("external_ref",)
 
     def keys(self, recorded: Recorded) -> Iterable[Key]:
         """The thread, whose own event it is or whose run's."""

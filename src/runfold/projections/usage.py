@@ -116,7 +116,7 @@ class Usage(Projection[UsageEntry]):
     """One row per model call and per cost of none: tokens, what somebody said they cost, and what they cost by the list."""
 
     name = "usage"
-    version = 4
+    version = 5
     row = UsageEntry
     key = ("run_id", "entry_id")
     events = (UsageRecorded, UsageCorrected, CostReported)

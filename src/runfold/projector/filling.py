@@ -5,7 +5,6 @@ the order of positions, its rows are final where the thread ends: each is writte
 memory holds the threads of one shard. Every event is read once, in short statements, however many processes there are.
 """
 
-import contextlib
 import gc
 import json
 import os
@@ -31,7 +30,8 @@ from runfold.projections.registry import load
 from runfold.projector.checkpoints import digest_of
 from runfold.projector.connection import connect, end_without_memory
 from runfold.projector.folding.team import read_head
-from runfold.projector.tables.table import InvalidRow, Table
+from runfold.projector.tables.invalid_rows import stopped_by_rows
+from runfold.projector.tables.table import Table
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.queries import named_queries
@@ -233,7 +233,7 @@ class Filler:
             )
             if finished.rowcount:
                 for (projection, table), rows in zip(self._tables, packed, strict=True):
-                    with _rows_of(projection):
+                    with stopped_by_rows(projection):
                         table.fill(self._connection, rows)
             reach("shard filled")
         reach("shard stored")
@@ -261,18 +261,8 @@ class Filler:
 
 
 def _packed(projection: AnyProjection, table: Table[Any], rows: Standings) -> str | None:
-    with _rows_of(projection):
+    with stopped_by_rows(projection):
         return table.packed(rows)
-
-
-@contextlib.contextmanager
-def _rows_of(projection: AnyProjection) -> Iterator[None]:
-    """Stop the projection of a row that is wrong. Raises ProjectionStopped."""
-    try:
-        yield
-    except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ProjectionStopped(projection.name, f"made an invalid row: {reason}", "fix the projection") from error
 
 
 def main() -> None:

@@ -305,7 +305,11 @@ class Worker:
         for shard in list(self._team.shards.values()):
             if shard.indexed_at is None or shard.position < shard.indexed_at or not self._end_storing():
                 continue
-            indexing.complete(self._connection, shard.table)
+            try:
+                indexing.complete(self._connection, shard.projection, shard.table)
+            except ProjectionStopped as error:
+                self._stop(shard, error)
+                continue
             shard.indexed_at = None
             reach("generation indexed")
             self._beat_if_due()

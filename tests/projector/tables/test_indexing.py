@@ -1,19 +1,27 @@
 """What is folded from far behind has its indexes made at the end, whoever does it and wherever they were killed."""
 
 import signal
+from collections.abc import Iterable
 
 import pytest
 
+from runfold import Ledger, Projection, Row
+from runfold.domain.recorded import Recorded
+from runfold.domain.thread import ThreadCreated
+from runfold.errors import ProjectionStopped
+from runfold.projections.projection import Key
 from runfold.projector import worker
+from runfold.projector.rebuilding.rebuild import Rebuild
 from runfold.projector.tables import generations
 from runfold.projector.tables.indexing import complete
 from runfold.projector.tables.table import Table
+from runfold.store.datastore import Datastore
 from tests.databases import TestDatabase
 from tests.projector import driver
 from tests.projector.conftest import Fill, Rebuilding, Work
 from tests.projector.killing import SPAWNING
 from tests.projector.soundness import Books, require_sound
-from tests.projector.toys import TOYS, SecondTally, Tally, Tools
+from tests.projector.toys import INCOMPRESSIBLE, TOYS, SecondTally, Tally, Tools
 
 
 @pytest.fixture
@@ -50,6 +58,46 @@ def test_a_new_version_comes_into_use_with_its_indexes(fill: Fill, work: Work, b
     require_sound(books.url, [SecondTally()])
 
 
+class Title(Row):
+    """What a thread is called."""
+
+    thread_id: str
+    """The thread."""
+    title: str = ""
+    """What it is called."""
+
+
+class Titles(Projection[Title]):
+    """One row per thread, looked up by what it is called."""
+
+    name, row, key, partition, events = "titles", Title, ("thread_id",), "thread", (ThreadCreated,)
+    indexes = (("title",),)
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        return ((recorded.thread_id,),)
+
+    def evolve(self, row: Title, recorded: Recorded) -> Title:
+        return row.but(title=recorded.event.title or "")  # type: ignore[attr-defined]  # it looks at no other event
+
+
+@pytest.mark.fault("G1", "G2")
+@pytest.mark.usefixtures("far")
+def test_a_text_that_is_too_long_for_an_index_stops_its_read_model_alone(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    fill(8)
+    with Ledger.open(settings=database.settings) as ledger:
+        ledger.create_thread(agent_id="a", title=INCOMPRESSIBLE)
+    head = fill(1)
+    work(TOYS | {"titles": Titles()}).catch_up()
+    model = books.model("titles")
+    assert (model.trouble, model.error) == ("stopped", "ProjectionStopped")
+    assert "titles made an invalid row: a row is more than the database takes (index row" in (model.message or "")
+    assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == []
+    with pytest.raises(ProjectionStopped, match="made an invalid row: a row is more than the database takes"):
+        Rebuild(Datastore(books.url), {"titles": Titles()}).run()
+
+
 def test_where_little_is_to_be_folded_indexes_are_there_from_the_beginning(fill: Fill, work: Work, books: Books) -> None:
     fill(8)
     seen = []
@@ -84,7 +132,7 @@ def test_who_comes_second_finds_the_indexes_made(fill: Fill, work: Work, books: 
     fill(2)
     work().catch_up()
     before = books.indexes(Tally())
-    complete(books.connection, Table(Tally(), 1))
+    complete(books.connection, Tally(), Table(Tally(), 1))
     assert books.indexes(Tally()) == before != []
 
 

@@ -17,8 +17,9 @@ from runfold.projections.fold import Standing
 from runfold.projections.projection import Row
 from runfold.projector.connection import connect
 from runfold.projector.tables import views
+from runfold.projector.tables.invalid_rows import InvalidRow
 from runfold.projector.tables.schemas import creation
-from runfold.projector.tables.table import READ_SCHEMA, InvalidRow, Table
+from runfold.projector.tables.table import READ_SCHEMA, Table
 from runfold.store.datastore import Connection, Datastore
 from tests.databases import TestDatabase
 from tests.domain.steady import STEADY

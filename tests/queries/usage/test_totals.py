@@ -92,6 +92,20 @@ def test_totals_answer_what_the_calls_add_up_to_in_any_history(
         assert lines > 100
 
 
+def test_whatever_names_have_in_common_each_group_is_one(database: TestDatabase) -> None:
+    names = (None, "-", "1:-", "--", "\\", "\\\\", "\\134", "1:\\", "é", "e\u0301", "x" * 500, "\U00020000" * 500)
+    with Ledger.open(settings=database.settings) as ledger, Books(database.projector_url) as books:
+        run = ledger.create_thread(agent_id="a").start_run()
+        for again in range(2):
+            for provider, model in itertools.product(names, names):
+                run.usage(provider=provider, model=model, input_tokens=1)
+            ledger.fold("usage")
+            assert books.faults_of_totals(Usage()) == []
+            rows = ledger.now.usage("provider,model").rows
+            assert len(rows) == len(names) ** 2
+            assert {row.calls for row in rows} == {again + 1}
+
+
 def test_totals_of_the_past_and_of_a_branch_answer_as_its_rows_do(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,8 @@ from runfold.projector.checking.purity import SAMPLE, require_pure
 from runfold.projector.checkpoints import Applied, Claim, digest_of
 from runfold.projector.folding.marks import Marked, Marks
 from runfold.projector.folding.page import Page
-from runfold.projector.tables.table import NOTHING, Changes, InvalidRow, Table
+from runfold.projector.tables.invalid_rows import InvalidRow
+from runfold.projector.tables.table import NOTHING, Changes, Table
 from runfold.store.datastore import Connection
 
 T = TypeVar("T")

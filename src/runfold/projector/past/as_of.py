@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import class_row, tuple_row
 
 from runfold.domain.recorded import Recorded
-from runfold.errors import ProjectionStopped, RebuildRefused
+from runfold.errors import RebuildRefused
 from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import source_of
@@ -24,8 +24,9 @@ from runfold.projector.folding.team import read_head
 from runfold.projector.locks import closing, making, take_session_lock
 from runfold.projector.past.branch import Branch
 from runfold.projector.tables.indexing import index
+from runfold.projector.tables.invalid_rows import stopped_by_rows
 from runfold.projector.tables.schemas import removal
-from runfold.projector.tables.table import InvalidRow, Table
+from runfold.projector.tables.table import Table
 from runfold.projector.tables.views import made_over
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore, unavailable
@@ -229,11 +230,9 @@ def _fold_in_order(
     with naming_the_event():
         folded = fold_events(projections, pages)
     for projection, rows in zip(projections, folded, strict=True):
-        try:
+        with stopped_by_rows(projection):
             table = Table(projection, 0, schema=schema)
             table.fill(connection, table.packed(rows))
-        except InvalidRow as error:
-            raise ProjectionStopped(projection.name, f"came to a row that cannot be: {error}", "mend the projection") from error
 
 
 def _events(

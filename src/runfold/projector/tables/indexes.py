@@ -12,8 +12,9 @@ from typing import NamedTuple
 from psycopg import sql
 
 from runfold.projections.projection import STEP_SECONDS, AnyProjection, Moving
-from runfold.projector.tables.row_queries import names_of
 
+BEGINNING = 200
+"""So many characters of a long text are in an index: PostgreSQL takes 2,704 bytes for an entry."""
 NAME_BYTES = 64
 """A name in PostgreSQL is shorter than this."""
 ROOM = sql.SQL(" WITH (fillfactor = 70)")
@@ -21,16 +22,22 @@ ROOM = sql.SQL(" WITH (fillfactor = 70)")
 
 
 class Index(NamedTuple):
-    """One index: its name after that of the table, its columns, and of which rows it is; of all without a condition."""
+    """One index: its name after that of the table, its columns, and of which rows it is; of all without a condition.
+
+    Of `long_texts` among its columns it has the beginnings.
+    """
 
     name: str
     columns: tuple[str, ...]
     condition: str = ""
+    long_texts: tuple[str, ...] = ()
 
 
 def indexes_of(projection: AnyProjection, moving: Sequence[Moving]) -> list[Index]:
     """All indexes beside the key. Each begins with the tenant and ends with the key, so that it is one order."""
-    return [index for columns in projection.indexes for index in _indexes(columns, ("tenant_id", *projection.key), moving)]
+    key, long_texts = ("tenant_id", *projection.key), projection.long_texts
+    found = [index for columns in projection.indexes for index in _indexes(columns, key, moving)]
+    return [index._replace(long_texts=long_texts) for index in found]
 
 
 def _indexes(columns: tuple[str, ...], key: tuple[str, ...], moving: Sequence[Moving]) -> Iterator[Index]:
@@ -65,9 +72,18 @@ def creation(table: sql.Identifier, name: str, index: Index) -> sql.Composed:
     return sql.SQL("CREATE INDEX {} ON {} ({}){}").format(
         sql.Identifier(named) if len(named) < NAME_BYTES else sql.SQL(""),
         table,
-        names_of(index.columns),
+        sql.SQL(", ").join([_indexed(column, index.long_texts) for column in index.columns]),
         sql.SQL(f" WHERE {index.condition}" if index.condition else ""),
     )
+
+
+def _indexed(column: str, long_texts: Sequence[str]) -> sql.Composable:
+    return sql.SQL(beginning_of(f'"{column}"')) if column in long_texts else sql.Identifier(column)
+
+
+def beginning_of(text: str) -> str:
+    """The part of a long text that is in indexes, in SQL."""
+    return f"left({text}, {BEGINNING})"
 
 
 def definition(moving: Moving) -> sql.Composed:

@@ -9,6 +9,7 @@ from psycopg.rows import tuple_row
 from runfold.errors import WrongPartition
 from runfold.projections.partition import Toucher
 from runfold.projections.projection import AnyProjection
+from runfold.projector.tables.invalid_rows import stopped_by_rows
 from runfold.projector.tables.table import Table
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
@@ -19,22 +20,24 @@ _QUERIES = named_queries("runfold.projector.tables", "indexing.sql")
 def index(connection: Connection, projection: AnyProjection, table: Table[Any], *, key_only: bool = False) -> None:
     """Make the key and the indexes of a table that was filled, or only its key, where nobody but a comparison will read it.
 
-    Raises WrongPartition where two shards made parts of one row.
+    Raises WrongPartition where two shards made parts of one row, ProjectionStopped where a row is too large for them.
     """
-    try:
-        with connection.transaction():
-            _complete(connection, table, key_only=key_only)
-    except psycopg.errors.UniqueViolation:
-        raise _torn(connection, projection, table) from None
+    with stopped_by_rows(projection):
+        try:
+            with connection.transaction():
+                _complete(connection, table, key_only=key_only)
+        except psycopg.errors.UniqueViolation:
+            raise _torn(connection, projection, table) from None
     analyze(connection, table)
 
 
-def complete(connection: Connection, table: Table[Any]) -> None:
+def complete(connection: Connection, projection: AnyProjection, table: Table[Any]) -> None:
     """Make the indexes of a table that was begun without, for it would have been long in the filling.
 
-    Nobody writes to it meanwhile, and readers go on. Who comes second finds them made.
+    Nobody writes to it meanwhile, and readers go on. Who comes second finds them made. Raises ProjectionStopped where a row is
+    too large for them.
     """
-    with connection.transaction():
+    with stopped_by_rows(projection), connection.transaction():
         connection.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(table.schema, table.name)))
         _complete(connection, table)
 

@@ -18,6 +18,7 @@ from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
 from runfold.projector.tables import indexes, word_index
+from runfold.projector.tables.invalid_rows import InvalidRow, within_limits
 from runfold.projector.tables.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.tables.schemas import creation, removal
 from runfold.projector.tables.totals import TENANT, tables_of
@@ -28,10 +29,6 @@ READERS = ("runfold_app", "runfold_reader")
 GIVEN_ROWS = 100
 """Rows of a piece; as many as PostgreSQL takes a function to give that it knows nothing about."""
 POSITION = Column("position", "bigint", nullable=False, comment="Position of the last event that changed the row")
-
-
-class InvalidRow(Exception):
-    """A fold led to a row that its own class refuses."""
 
 
 class Given(NamedTuple):
@@ -109,10 +106,14 @@ class Table(Generic[R]):
             keep_tenants_apart(connection, relation)
 
     def add_key(self, connection: Connection) -> None:
-        """Make the primary key, which `write` needs, add up what is in the table by then, and make what is asked for words."""
+        """Make the primary key, which `write` needs, add up what is in the table by then, and make what is asked for words.
+
+        Raises InvalidRow.
+        """
         key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(self._qualified, names_of(self._key))
         words = [] if self._word_index is None else [word_index.function(self.schema, self.name, self._word_index, self.columns)]
-        _execute_all(connection, [key, *(each.add_all for each in self.totals), *words])
+        with within_limits():
+            _execute_all(connection, [key, *(each.add_all for each in self.totals), *words])
 
     @property
     def index_count(self) -> int:
@@ -120,10 +121,11 @@ class Table(Generic[R]):
         return len(self._indexes) + (self._word_index is not None)
 
     def create_indexes(self, connection: Connection) -> None:
-        """Make the indexes that the projection names."""
+        """Make the indexes that the projection names. Raises InvalidRow."""
         named = [indexes.creation(self._qualified, self.name, index) for index in self._indexes]
         words = [] if self._word_index is None else [word_index.index(self.schema, self.name, self._word_index)]
-        _execute_all(connection, [*named, *words])
+        with within_limits():
+            _execute_all(connection, [*named, *words])
 
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
@@ -158,14 +160,15 @@ class Table(Generic[R]):
         return Changes(self.packed(changed), _by_column(gone), _by_column(by))
 
     def store(self, connection: Connection, changes: "Changes") -> None:
-        """Write rows that are there or not, remove others, and change the totals. Raises psycopg.Error."""
-        if changes.keys:
-            for each in self.totals:
-                connection.execute(each.change, [*changes.keys, changes.rows or "[]"], prepare=True)
-        if changes.gone:
-            connection.execute(self._queries.delete, changes.gone, prepare=True)
-        if changes.rows is not None:
-            connection.execute(self._queries.write, [changes.rows], prepare=True)
+        """Write rows that are there or not, remove others, and change the totals. Raises InvalidRow, psycopg.Error."""
+        with within_limits():
+            if changes.keys:
+                for each in self.totals:
+                    connection.execute(each.change, [*changes.keys, changes.rows or "[]"], prepare=True)
+            if changes.gone:
+                connection.execute(self._queries.delete, changes.gone, prepare=True)
+            if changes.rows is not None:
+                connection.execute(self._queries.write, [changes.rows], prepare=True)
 
     def packed(self, standings: Standings) -> str | None:
         """Rows as `fill` takes them, None where there are none. It takes its time, so not in a transaction. Raises InvalidRow."""
@@ -173,9 +176,10 @@ class Table(Generic[R]):
         return self._as_json(rows) if rows else None
 
     def fill(self, connection: Connection, packed: str | None) -> None:
-        """Add rows to a table that has none of them and no index yet. Raises psycopg.Error."""
+        """Add rows to a table that has none of them and no index yet. Raises InvalidRow, psycopg.Error."""
         if packed is not None:
-            connection.execute(self._queries.fill, [packed])
+            with within_limits():
+                connection.execute(self._queries.fill, [packed])
 
     def given(self, standings: Standings) -> "Given":
         """Rows to be asked without a table. Raises InvalidRow."""

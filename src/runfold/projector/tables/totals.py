@@ -39,12 +39,25 @@ class TotalsTable:
         )
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format
         return [
-            sql.SQL("CREATE TABLE {} ({}, UNIQUE NULLS NOT DISTINCT ({})) WITH (fillfactor = {})").format(
-                self.table, definitions, names_of(self._by), sql.Literal(FREE)
-            ),
+            sql.SQL("CREATE TABLE {} ({}) WITH (fillfactor = {})").format(self.table, definitions, sql.Literal(FREE)),
+            sql.SQL("CREATE UNIQUE INDEX ON {} ({}) NULLS NOT DISTINCT").format(self.table, self._group),
             sql.SQL("COMMENT ON TABLE {} IS {}").format(self.table, sql.Literal(self.purpose)),
             *(comment(self.table, sql.Identifier(each.name), sql.Literal(each.comment or None)) for each in self.columns),
         ]
+
+    @cached_property
+    def _group(self) -> sql.Composed:
+        """What a row is found by: all that it is grouped by. Texts are in a digest: they may be more than an index takes.
+
+        Before each stands its length, so that no others give the same. `decode` gives their bytes, for `convert_to` is not taken
+        in indexes.
+        """
+        texts = [column.name for column in self.columns if column.type == "text" and column.name != TENANT.name]
+        told = sql.SQL(" || ").join(
+            sql.SQL("coalesce(length({0})::text || ':' || {0}, '-')").format(sql.Identifier(name)) for name in texts
+        )
+        others = names_of(name for name in self._by if name not in texts)
+        return sql.SQL(r"{}, sha256(decode(replace({}, '\', '\\'), 'escape'))").format(others, told)
 
     @cached_property
     def add_all(self) -> sql.Composed:
@@ -69,6 +82,7 @@ class TotalsTable:
             parts=sql.SQL(self._parts).format(rows=sql.Identifier("rows")),
             added=comma([*map(sql.Identifier, self._by), *summed]),
             by=names_of(self._by),
+            group=self._group,
             changes=comma(sql.SQL("{0} = t.{0} + excluded.{0}").format(sql.Identifier(name)) for name in self._sums),
         )
 

@@ -20,4 +20,4 @@ INSERT INTO {table} AS t ({names})
 SELECT {added}
   FROM parts
  GROUP BY {by}
-    ON CONFLICT ({by}) DO UPDATE SET {changes}
+    ON CONFLICT ({group}) DO UPDATE SET {changes}

@@ -57,6 +57,10 @@ def walks(
 
     `moving` are the times that indexes do not hold as they are.
     """
+    where = where.but()
+    for column in projection.long_texts:
+        if column in where.equal:
+            where.begins_as(column, where.equal[column])
     pinned = _pinned(projection, where, [sort.column for sort in sorts])
     if pinned is None:
         yield _apart(where, sorts, way, after)
@@ -79,7 +83,8 @@ def _pinned(projection: AnyProjection, where: Where, order: list[str]) -> tuple[
     None where there is no such index, and rows must be sorted.
     """
     indexes = [tuple(dict.fromkeys((*index, *projection.key))) for index in ((), *projection.indexes)]
-    found = [columns for index in indexes if (columns := _beginning(index, where, order)) is not None]
+    whole = [index for index in indexes if not {*index} & {*projection.long_texts}]
+    found = [columns for index in whole if (columns := _beginning(index, where, order)) is not None]
     best = max(found, key=lambda columns: (sum(_tells(projection, column) for column in columns), len(columns)), default=None)
     tells = any(_tells(projection, column) for column in {index[0] for index in indexes} & where.equal.keys())
     return None if best == () and tells else best

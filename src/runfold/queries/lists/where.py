@@ -8,6 +8,7 @@ from typing import Any, Literal
 from runfold.domain.durations import duration
 from runfold.domain.values import texts
 from runfold.errors import InvalidEvent, UsageError
+from runfold.projector.tables.indexes import BEGINNING, beginning_of
 
 OneOrMore = str | Iterable[str]
 """One value or several, of which any will do. None at all do not narrow."""
@@ -62,6 +63,11 @@ class Where:
         elif values:
             self.equal[column] = values
 
+    def begins_as(self, column: str, values: tuple[Any, ...]) -> None:
+        """The column, a long text, has the beginning of one of these values, as indexes have it."""
+        beginnings = tuple(value and value[:BEGINNING] for value in values)
+        self._others.append(_equal(beginning_of(f't."{column}"'), beginnings))
+
     def at_least(self, column: str, value: Any) -> None:
         """The column has this value or a greater one."""
         self._bound(column, ">=", value)
@@ -96,17 +102,17 @@ class Where:
     ) -> Iterator[tuple[str, tuple[Any, ...]]]:
         for column, values in self.equal.items():
             if column not in columns:
-                yield _equal(column, values)
+                yield _equal(f't."{column}"', values)
         for (column, side), value in self.bounds.items():
             if (column, side) not in bounds:
                 yield f't."{column}" {side} %b', (value,)
         yield from self._others
 
 
-def _equal(column: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+def _equal(term: str, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     if values == (None,):
-        return f't."{column}" IS NULL', ()
-    return (f't."{column}" = %b', values) if len(values) == 1 else (f't."{column}" = ANY(%b)', (list(values),))
+        return f"{term} IS NULL", ()
+    return (f"{term} = %b", values) if len(values) == 1 else (f"{term} = ANY(%b)", (list(values),))
 
 
 def words(name: str, given: OneOrMore | None, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> tuple[str, ...]:
