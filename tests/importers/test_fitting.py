@@ -1,9 +1,11 @@
 """A field that does not fit is told of and read as absent; the rest of its record is taken."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from runfold.errors import InvalidEvent
@@ -109,6 +111,16 @@ MOMENT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 def test_a_time_is_read_in_whichever_unit_it_is_written(written: object) -> None:
     assert TypeAdapter(Moment).validate_python(written) == MOMENT
     assert TypeAdapter(LocalMoment).validate_python(written) == MOMENT
+
+
+@given(st.integers(10**17, 10**20 - 1))
+@example(1_769_851_800_123_456_501)
+@example(1_769_851_800_123_456_499)
+def test_a_time_in_any_unit_is_told_to_the_microsecond(nanoseconds: int) -> None:
+    read, began = TypeAdapter(Moment).validate_python, datetime(1970, 1, 1, tzinfo=UTC)
+    assert abs((read(nanoseconds) - began) // timedelta(microseconds=1) * 1000 - nanoseconds) <= 500
+    for unit in (10**6, 1000, 1):
+        assert (read(nanoseconds // 1000 // unit) - began) // timedelta(microseconds=unit) == nanoseconds // 1000 // unit
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,6 @@ def place(recorded: Recorded) -> dict[str, Any]:
     return {"position": recorded.position, "stream": recorded.stream, "version": recorded.version}
 
 
-def milliseconds(recorded: Recorded) -> int:
-    """Return when it happened, as AG-UI writes times by custom."""
-    return int(recorded.happened_at.timestamp() * 1000)
-
-
 def frame(event: WireEvent, id: str | None = None) -> bytes:
     """Return an event as a server-sent event: lines end in LF, which is all that AG-UI's own client takes."""
     told = f"id: {id}\n".encode() if id is not None else b""

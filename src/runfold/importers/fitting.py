@@ -6,6 +6,7 @@ times as machines write them, and counts.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import islice
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +26,7 @@ MOST_ROUNDS = 100
 
 MOST_DIGITS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = ((10**8, 10**11, 1e6), (10**11, 10**14, 1e3), (10**14, 10**17, 1), (10**17, 10**20, 1e-3))
+_UNITS = ((10**8, 10**11, 10**6), (10**11, 10**14, 10**3), (10**14, 10**17, 1), (10**17, 10**20, Fraction(1, 1000)))
 """Seconds, milliseconds, microseconds and nanoseconds since 1970, each between 1973 and 5138; what a unit has of microseconds."""
 
 
