@@ -34,6 +34,7 @@ LedgerError
 │   └── ExportDamaged
 ├── LedgerUnavailable               exit 1   nothing was stored, or the text says that it is unknown
 │   ├── QueueFull
+│   ├── LedgerClosed                exit 1   whoever holds the ledger has closed it
 │   └── EmbeddedServerFailed
 ├── ReceiverUnavailable             exit 1   what events are relayed to is away, or takes none just now
 ├── RelayRefused                    exit 1   it is set up so that trying again does not help
@@ -462,6 +463,13 @@ class QueueFull(LedgerUnavailable):
             "retry in a moment, or raise RUNFOLD_QUEUE_SIZE",
         )
         self.waiting = waiting
+
+
+class LedgerClosed(LedgerUnavailable):
+    """The ledger was closed by whoever opened it. Nothing more is read, and nothing more is stored."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger is closed", "open it again", retriable=False)
 
 
 class EmbeddedServerFailed(LedgerUnavailable):

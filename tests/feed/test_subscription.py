@@ -170,5 +170,5 @@ def test_it_goes_on_when_its_listening_session_is_killed(database, ledger: Ledge
 def test_without_following_an_unreachable_database_is_an_error(ledger: Ledger, run: Run) -> None:
     subscription = ledger.subscribe(follow=False)
     ledger.close()
-    with pytest.raises(LedgerUnavailable, match="open the ledger again"):
+    with pytest.raises(LedgerUnavailable, match="the ledger is closed; open it again"):
         next(subscription)

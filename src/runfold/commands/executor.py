@@ -34,6 +34,7 @@ from runfold.domain.values import Actor
 from runfold.errors import (
     AlreadyAppended,
     CommandRefused,
+    LedgerClosed,
     LedgerError,
     LedgerUnavailable,
     NotFound,
@@ -123,7 +124,7 @@ class CommandExecutor:
         """Do the same while nobody else appends, if what is required then holds. Raises what `require` raises."""
         with self._turn:
             if self._closed:
-                raise _closed()
+                raise LedgerClosed
         receipt = append_alone(session, self.recorder.writer, require)
         for cached in session.touched.values():
             cached.position, cached.stored = receipt.position, cached.state.version
@@ -205,7 +206,7 @@ class CommandExecutor:
                 if in_backlog:
                     return self._decide(attempt)
                 if self._closed:
-                    raise _closed()
+                    raise LedgerClosed
                 if attempt.key not in self.backlog.waiting and not attempt.plan.expects:
                     return self._decide(attempt)
                 self.backlog.add(attempt)
@@ -296,7 +297,7 @@ class CommandExecutor:
         submitted, plan = Submitted(answer, self.appender.hurry), Plan("", lambda _: None, answer, {"expected_version": 0})
         with self._turn:
             if self._closed:
-                raise _closed()
+                raise LedgerClosed
             self.appender.queue.require_room()
             attempt = self._begin(plan, submitted)
             attempt.session = session
@@ -339,7 +340,3 @@ class CommandExecutor:
                 attempt.session, attempt.tries, attempt.looked_up = None, attempt.tries + 1, False
                 self.backlog.add(attempt)
         return given_up
-
-
-def _closed() -> LedgerUnavailable:
-    return LedgerUnavailable("the ledger is closed", "open it again", retriable=False)

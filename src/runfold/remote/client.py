@@ -1,9 +1,10 @@
 """One request to a Runfold server: repeated until it is answered, and its problems as our errors."""
 
+import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 import tenacity
 
-from runfold.errors import LedgerUnavailable, UsageError
+from runfold.errors import LedgerClosed, LedgerUnavailable, UsageError
 from runfold.remote.answers import ARCHIVE, NEXT_STEP, STREAM, Answer, NotNow, accepted, understood
 
 Params = list[tuple[str, str | int | float | bool | None]]
@@ -43,6 +44,9 @@ class Client:
         verify = httpx2.URL(self.url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, limits=_LIMITS, verify=verify)
         self._closed = threading.Event()
+        self._turn = threading.Lock()
+        self._users = 0
+        self._going_on: set[httpx2.Response] = set()
 
     def request(
         self,
@@ -120,7 +124,7 @@ class Client:
             part.unlink(missing_ok=True)
         raise AssertionError("a request is tried at least once")
 
-    @contextmanager
+    @contextlib.contextmanager
     def stream(self, path: str, params: Params, headers: Mapping[str, str], silence: float) -> Iterator[httpx2.EventSource]:
         """Return an event stream that was accepted; `silence` is for how many seconds it may say nothing. Raises LedgerError."""
         timeout = httpx2.Timeout(self.timeout, read=silence)
@@ -134,10 +138,25 @@ class Client:
                 if not source.response.is_success:
                     source.response.read()
                 accepted(source.response, STREAM)
-                with understood(source.response, "with events of another shape"):
+                with self._open(source.response), understood(source.response, "with events of another shape"):
                     yield source
         except NotNow as last:
+            if self._closed.is_set():
+                raise LedgerClosed from last.__cause__
             raise last.error from last.__cause__
+
+    @contextlib.contextmanager
+    def _open(self, response: httpx2.Response) -> Iterator[None]:
+        """Know of a response that goes on, whose reader is woken when the client is closed."""
+        with self._turn:
+            if self._closed.is_set():
+                raise LedgerClosed
+            self._going_on.add(response)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._going_on.discard(response)
 
     def trying(self) -> tenacity.Retrying:
         """Tries, with pauses between them that grow, until the patience is at its end or the client is closed."""
@@ -149,21 +168,41 @@ class Client:
             reraise=True,
         )
 
-    @contextmanager
+    @contextlib.contextmanager
     def failing(self) -> Iterator[None]:
-        """Return what goes wrong on the way, in our words."""
-        if self._closed.is_set():
-            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+        """Return what goes wrong on the way, in our words. Raises LedgerClosed once the client is closed."""
         try:
-            yield
+            with self._connections():
+                yield
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise NotNow(LedgerUnavailable(f"{self.url} does not answer ({shown})", NEXT_STEP)) from error
 
+    @contextlib.contextmanager
+    def _connections(self) -> Iterator[None]:
+        """Have them for a request; none is taken from under who still reads. Raises LedgerClosed."""
+        with self._turn:
+            if self._closed.is_set():
+                raise LedgerClosed
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._users -= 1
+                is_last = self._closed.is_set() and not self._users
+            if is_last:
+                self._http.close()
+
     def close(self) -> None:
-        """Wait for nothing any more, and give the connections back."""
-        self._closed.set()
-        self._http.close()
+        """Begin nothing any more, hang up on streams, and give the connections back: those in use when they are no more."""
+        with self._turn:
+            self._closed.set()
+            is_unused, going_on = not self._users, list(self._going_on)
+        for response in going_on:
+            hang_up(response)
+        if is_unused:
+            self._http.close()
 
 
 _backing_off = tenacity.wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE)
@@ -193,3 +232,12 @@ def checked_key(key: str) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("the key is empty, or holds what no key does; give the text that `runfold keys create` showed")
     return key
+
+
+def hang_up(response: httpx2.Response) -> None:
+    """Wake whoever waits for more of a response."""
+    stream = response.extensions.get("network_stream")
+    connected = stream.get_extra_info("socket") if stream is not None else None
+    if connected is not None:
+        with contextlib.suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)

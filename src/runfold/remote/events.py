@@ -3,7 +3,6 @@
 import contextlib
 import json
 import random
-import socket
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -24,7 +23,7 @@ from runfold.feed.following import Complete, Failed, Following, Retries, Span
 from runfold.feed.looked import Looked
 from runfold.remote.answers import URN, rebuilt
 from runfold.remote.calls import query
-from runfold.remote.client import Client, Params
+from runfold.remote.client import Client, Params, hang_up
 from runfold.store.cursor import Cursor
 
 MOST = 1000
@@ -121,7 +120,7 @@ class StreamSource:
         """Let `look` return soon, in whichever thread it waits."""
         self._stopped.set()
         if (response := self._response) is not None:
-            _hang_up(response)
+            hang_up(response)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -204,12 +203,3 @@ def _sent(id: str) -> Cursor | None:
         return Cursor.parse(id)
     except UsageError:
         return None
-
-
-def _hang_up(response: httpx2.Response) -> None:
-    """Wake whoever waits for more of a response."""
-    stream = response.extensions.get("network_stream")
-    connected = stream.get_extra_info("socket") if stream is not None else None
-    if connected is not None:
-        with contextlib.suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)

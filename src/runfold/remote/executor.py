@@ -15,7 +15,7 @@ from runfold.commands.plan import Plan
 from runfold.commands.submitted import Receipt, Submitted, settle
 from runfold.domain.security import Scope
 from runfold.domain.values import Actor
-from runfold.errors import LedgerError, LedgerUnavailable, QueueFull
+from runfold.errors import LedgerClosed, LedgerError, QueueFull
 from runfold.handles.calling.handle import Child, Handle
 from runfold.ids import new_id
 from runfold.method_call import MethodCall
@@ -166,11 +166,11 @@ class Shards:
         return not self._last.keys().isdisjoint(shards)
 
     def put(self, shards: frozenset[str], work: Callable[[], None]) -> None:
-        """One more job. Raises QueueFull, LedgerUnavailable."""
+        """One more job. Raises QueueFull, LedgerClosed."""
         job = _Job(work, shards)
         with self._turn:
             if self._closed:
-                raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+                raise LedgerClosed
             if self._waiting >= self._most:
                 raise QueueFull(self._waiting)
             self._waiting += 1

@@ -1,6 +1,6 @@
 """Which PostgreSQL it is: the one that a URL names, or our own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import psycopg
@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from runfold.embedded.server import EmbeddedServer
-from runfold.errors import UsageError
+from runfold.errors import LedgerClosed, UsageError
 from runfold.settings import Settings
 from runfold.store.address import for_tenant
 from runfold.store.datastore import Datastore
@@ -25,6 +25,7 @@ class Database:
     embedded: EmbeddedServer | None = None
     reader_url: str | None = None
     sealer_url: str | None = None
+    _is_closed: bool = field(default=False, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -59,12 +60,14 @@ class Database:
             migrate(self.admin_url)
 
     def datastore(self, connect_timeout: float, *, projector: bool = False) -> Datastore:
-        """Connections to it; with `projector`, as a role that may fold read models."""
+        """Connections to it; with `projector`, as a role that may fold read models. Raises LedgerClosed."""
+        self._require_open()
         url = self.projector_url if projector else self.url
         return Datastore(url, connect_timeout, revive=self.embedded.ensure_running if self.embedded else None)
 
     def sealing(self, connect_timeout: float) -> Datastore:
-        """Connections as a role that may seal the log."""
+        """Connections as a role that may seal the log. Raises LedgerClosed."""
+        self._require_open()
         revive = self.embedded.ensure_running if self.embedded else None
         return Datastore(self.sealer_url or self.url, connect_timeout, max_connections=2, revive=revive)
 
@@ -83,8 +86,13 @@ class Database:
         if self.embedded is not None:
             self.embedded.keep_for_program()
 
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise LedgerClosed
+
     def close(self) -> None:
-        """Give up our share of the embedded server."""
+        """Make no more connections, and give up our share of the embedded server."""
+        self._is_closed = True
         if self.embedded is not None:
             self.embedded.close()
 

@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
-from runfold.errors import LedgerError, LedgerUnavailable, UnreadableTime
+from runfold.errors import LedgerClosed, LedgerError, LedgerUnavailable, UnreadableTime
 from runfold.sessions import PIN_SEARCH_PATH, require_own_session
 from runfold.store.unlocked import Unlocked
 from runfold.store.unread import ReadingCursor, ReadingServerCursor, UnreadRow
@@ -234,7 +234,6 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
     (errors.UndefinedTable, "run `runfold migrate`", False),
     (errors.InvalidSchemaName, "run `runfold migrate`", False),
     (psycopg_pool.PoolTimeout, "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry", True),
-    (psycopg_pool.PoolClosed, "open the ledger again", False),
 ]
 
 
@@ -243,6 +242,8 @@ def unavailable(error: Exception) -> LedgerUnavailable | UnreadableTime:
     fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, UnreadRow):
         return UnreadableTime(error.place, fact, is_event=error.is_event)
+    if isinstance(error, psycopg_pool.PoolClosed):
+        return LedgerClosed()
     for kind, next_step, retriable in _NEXT_STEPS:
         if isinstance(error, kind):
             return LedgerUnavailable(f"the database said: {fact}", next_step, retriable=retriable)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from runfold.errors import LedgerUnavailable, QueueFull
+from runfold.errors import LedgerClosed, QueueFull
 from runfold.store.appending.appends import Append, still_valid
 from runfold.store.appending.tally import MOST_EVENTS
 
@@ -20,15 +20,15 @@ class CommandQueue(deque[Append]):
         self._size = size
 
     def put(self, append: Append) -> None:
-        """Queue a command's events. Raises QueueFull, and LedgerUnavailable once closed; then nothing is queued."""
+        """Queue a command's events. Raises QueueFull, and LedgerClosed once closed; then nothing is queued."""
         if self.is_closed or len(self) >= self._size:
             self.require_room()
         self.append(append)
 
     def require_room(self) -> None:
-        """Raise QueueFull, or LedgerUnavailable once closed."""
+        """Raise QueueFull, or LedgerClosed once closed."""
         if self.is_closed:
-            raise LedgerUnavailable("the ledger is closed", "open it again", retriable=False)
+            raise LedgerClosed
         if len(self) >= self._size:
             raise QueueFull(len(self))
 
