@@ -73,7 +73,9 @@ def test_it_fits_where_there_is_little_room_works_without_scripts_and_prints_its
     hostile = served_ledger.create_thread(agent_id="agent-9", title=ONE_LINE[:200], user_id="u" * 200)
     served_ledger.fold(*READ_MODELS)
     narrow = {"width": 320, "height": 640}  # of 1280 at 400 %
-    with signed_in(browser, served, sign_in(served_ledger), viewport=narrow, java_script_enabled=False) as signed:
+    with signed_in(
+        browser, served, sign_in(served_ledger, owner="human:root"), viewport=narrow, java_script_enabled=False
+    ) as signed:
         for path in ("/ui", "/ui/threads", "/ui/login", "/ui/nowhere", "/ui/threads?at=3"):
             page = signed.open(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
