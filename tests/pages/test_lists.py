@@ -14,7 +14,7 @@ import pytest
 from runfold import Ledger
 from tests.databases import TestDatabase
 from tests.pages.browser import sign_in
-from tests.pages.recorded import HOSTILE, record
+from tests.pages.recorded import HOSTILE, MODELS, record
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +224,24 @@ def test_a_megabyte_in_one_line_is_cut_and_all_of_it_is_there_to_be_asked_for(
     assert "show all of it" in shown
     assert len(page(client, f"/ui/events/{position}?all=1")) > 1_000_000
     assert len(page(client, "/ui/events?run_id=run_long")) < 30_000
+
+
+def test_long_texts_of_approvals_inputs_and_outputs_are_cut_and_changes_in_them_are_shown(
+    client: httpx2.Client, served_ledger: Ledger
+) -> None:
+    text = "".join(f"line {number} of the file\n" for number in range(9000))
+    run = served_ledger.create_thread(agent_id="long", thread_id="thread_file").start_run(run_id="run_file", input={"text": text})
+    asked = run.request_approval("write", arguments={"text": text})
+    asked.grant(actor="human:ada", arguments={"text": text.replace("line 77 of", "LINE 77 of")})
+    run.complete(output={"text": text})
+    served_ledger.fold(*MODELS)
+    of_run, replay = page(client, "/ui/runs/run_file"), page(client, "/ui/threads/thread_file")
+    assert len(of_run) < 200_000
+    assert of_run.count("its event holds all") == 4
+    assert len(replay) < 60_000
+    assert "all of both</a>" in replay
+    item = re.findall(r"item=(\d+)&amp;whole=\1", replay.partition("all of both</a>")[0])[-1]
+    assert len(page(client, f"/ui/threads/thread_file?item={item}&whole={item}")) > 2 * len(text)
 
 
 def test_who_may_read_runs_alone_is_shown_their_events_and_not_the_whole_log(

@@ -1,9 +1,12 @@
 """Two wordings: nothing of either is lost, and what is in both is said to be."""
 
+import re
+from typing import Any
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runfold.pages.replay.word_diff import MOST_WORDS, Piece, sides, word_diff
+from runfold.pages.replay.word_diff import MOST_WORDS, Piece, condensed, sides, word_diff
 
 TEXTS = st.lists(st.sampled_from(["the", " ", "order", "51.90", "\n", "<b>", "ü", "."]), max_size=40).map("".join)
 
@@ -13,6 +16,33 @@ TEXTS = st.lists(st.sampled_from(["the", " ", "order", "51.90", "\n", "<b>", "ü
 def test_the_pieces_of_each_side_are_its_text(before: str, after: str) -> None:
     gone, new = sides(word_diff(before, after))
     assert ("".join(piece.text for piece in gone), "".join(piece.text for piece in new)) == (before, after)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.sampled_from(["same", "gone", "new"]), st.integers(1, 900))), st.integers(50, 1500))
+def test_what_is_left_out_of_two_wordings_is_counted_and_no_change_is_left_out_unsaid(
+    lengths: list[tuple[Any, int]], most: int
+) -> None:
+    pieces = [Piece(how, "abcdefghi "[number % 10] * length) for number, (how, length) in enumerate(lengths)]
+    whole = sum(len(piece.text) for piece in pieces)
+    found = condensed(pieces, most)
+    if whole <= most:
+        assert found == pieces
+    left = [
+        int(counted.replace(",", "")) for piece in found if piece.how == "left" for counted in re.findall(r"\d[\d,]*", piece.text)
+    ]
+    kept = sum(len(piece.text) for piece in found if piece.how != "left")
+    assert kept + sum(left) == whole
+    assert kept <= max(whole if whole <= most else 0, most + 500)
+    assert all(piece.text for piece in found)
+
+
+def test_of_long_texts_that_are_the_same_what_is_beside_a_change_is_shown() -> None:
+    same = "".join(f"line {number}\n" for number in range(500))
+    found = condensed(word_diff(f"{same}old\n{same}", f"{same}new\n{same}"), 600)
+    assert [piece.how for piece in found] == ["left", "same", "gone", "new", "same", "left"]
+    assert "characters the same" in found[0].text
+    assert "".join(piece.text for piece in found if piece.how in {"gone", "new"}) == "old\nnew\n"
 
 
 def test_words_and_numbers_are_marked_whole() -> None:

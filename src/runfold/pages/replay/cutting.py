@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from runfold.domain.json_text import json_text
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, SourcePart, TextPart
 from runfold.history.items import ThreadItem
+from runfold.pages.replay.word_diff import Piece, condensed, word_diff
 
 _LIMITS = (4_000, 2_000, 1_000, 500, 250, 120)
 _NEARLY = 1.25
@@ -50,6 +51,11 @@ class Cutter:
             return Cut(text, len(text))
         most = limit or self.limit
         return Cut(text if len(text) <= most * _NEARLY else text[:most], len(text))
+
+    def changes(self, before: str, after: str, position: int) -> list[Piece]:
+        """What differs between two wordings: all of both only where the thing at the position is shown in full."""
+        found = word_diff(before, after)
+        return found if position == self.whole else condensed(found, 2 * self.limit)
 
 
 def texts_of(item: ThreadItem) -> list[str]:

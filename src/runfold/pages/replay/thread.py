@@ -20,7 +20,6 @@ from runfold.pages.replay.model_sight import ModelSight, model_sight
 from runfold.pages.replay.runs_tree import RunsTree, runs_tree
 from runfold.pages.replay.strip import Strip, strip
 from runfold.pages.replay.when import position_when
-from runfold.pages.replay.word_diff import word_diff
 from runfold.pages.screen import Screen
 from runfold.queries.threads.items import FEW_ITEMS, RunState
 
@@ -109,7 +108,6 @@ async def _page(request: Request) -> Response:
         "part_words": part_words,
         "named_values": named_values,
         "outcome_words": outcome_words,
-        "word_diff": word_diff,
     }
     return await draw(request, "replay.html", replay=found, origin=str(request.base_url).rstrip("/"), few=FEW_ITEMS, **helpers)
 

@@ -1,7 +1,7 @@
 """Two wordings side by side, word by word."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
@@ -9,13 +9,15 @@ MOST_WORDS = 3_000
 """Longer texts are compared line by line; of lines there may be as many."""
 _LEAST_ALIKE = 0.35
 """The share that two texts must have in common to be another wording of each other; else single words match by chance."""
+_BESIDE = 100
+"""So many characters of a text that is the same are shown beside a change."""
 _WORD, _LINE = re.compile(r"\d[\d.,:]*\d|\w+|\s+|[^\w\s]"), re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Piece(NamedTuple):
-    """Some text that is in both, in the first alone, or in the second alone."""
+    """Some text that is in both, in the first alone, or in the second alone; or how much of it is left out here."""
 
-    how: Literal["same", "gone", "new"]
+    how: Literal["same", "gone", "new", "left"]
     text: str
 
 
@@ -29,6 +31,36 @@ def word_diff(before: str, after: str) -> list[Piece]:
             alike = sum(len(piece.text) for piece in found if piece.how == "same")
             return found if alike >= _LEAST_ALIKE * max(len(before), len(after)) else [piece for piece in whole if piece.text]
     return whole
+
+
+def condensed(pieces: Sequence[Piece], most: int) -> list[Piece]:
+    """Return pieces of about `most` characters in all: of what is the same, what is beside a change, and how much is left out."""
+    if sum(len(piece.text) for piece in pieces) <= most:
+        return [*pieces]
+    found: list[Piece] = []
+    room = most
+    for number, (how, text) in enumerate(pieces):
+        if room <= 0:
+            found.append(_left(sum(len(piece.text) for piece in pieces[number:]), "more, with what else was changed"))
+            break
+        head, tail = (_BESIDE, _BESIDE) if how == "same" else (max(room // 2, _BESIDE), 0)
+        head, tail = head if number or how != "same" else 0, tail if number < len(pieces) - 1 else 0
+        left = len(text) - head - tail
+        if left <= _BESIDE:
+            found.append(Piece(how, text))
+        else:
+            kept = (
+                Piece(how, text[:head]),
+                _left(left, "the same" if how == "same" else how),
+                Piece(how, text[len(text) - tail :]),
+            )
+            found += (piece for piece in kept if piece.text)
+        room -= len(text) - max(left, 0)
+    return found
+
+
+def _left(characters: int, what: str) -> Piece:
+    return Piece("left", f" … {characters:,} characters {what} … ")
 
 
 def sides(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:

@@ -17,6 +17,8 @@ from runfold.queries.tool_calls import ListedToolCall
 MOST_BARS = 200
 MOST_LISTED = 100
 """Decisions, problems and approvals on the page; the events hold all of them."""
+MOST_CHARACTERS = 20_000
+"""Of one exact text on the page; its event holds all of it."""
 _CALLS = 1000
 
 
@@ -49,7 +51,7 @@ async def _page(request: Request) -> Response:
     run_id, first = request.path_params["run_id"], whole(dict(request.query_params), "bar", 1, 1, 10**9)
     values = await asked.ask(lambda: _found(asked, run_id, first))
     asked.standing = values["summary"].standing
-    return await draw(request, "run.html", most=MOST_LISTED, **values)
+    return await draw(request, "run.html", most=MOST_LISTED, most_characters=MOST_CHARACTERS, **values)
 
 
 def _found(asked: Past, run_id: str, first: int) -> dict[str, Any]:
