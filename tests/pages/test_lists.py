@@ -183,6 +183,23 @@ def test_events_are_walked_from_the_last_to_the_first_and_back(client: httpx2.Cl
     assert seen == [event.position for event in served_ledger.events(run_id="run_claim", order="desc")]
 
 
+@pytest.mark.parametrize("beyond", ["at=0", "up_to=5&after=10"])
+def test_where_no_event_can_be_nothing_is_said_to_have_been_looked_through(client: httpx2.Client, beyond: str) -> None:
+    shown = page(client, f"/ui/events?{beyond}")
+    assert "No event is found here." in shown
+    assert "looked through" not in shown
+
+
+def test_beyond_the_last_item_of_a_thread_it_is_said_how_many_there_are_and_the_last_ones_are_a_step_away(
+    client: httpx2.Client, served_ledger: Ledger
+) -> None:
+    count = served_ledger.now.items("thread_claim").count
+    shown = page(client, "/ui/threads/thread_claim?first=5000")
+    assert f"there is no item 5,000: there are {count}" in shown
+    earlier = shown.partition('rel="prev"')[0].rpartition('href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert f"items 1 to {count} of {count}" in page(client, f"/ui/threads/thread_claim{earlier}")
+
+
 def test_what_is_searched_for_is_marked_and_leads_to_where_it_was_said(client: httpx2.Client, served_ledger: Ledger) -> None:
     shown = page(client, "/ui/search?q=parcel&thread_id=thread_wrong")
     assert shown.count("<mark>parcel</mark>") == 1
