@@ -110,6 +110,15 @@ def test_who_mistypes_a_key_is_led_to_the_page_that_was_wanted_all_the_same(clie
     assert (again.status_code, f'name="next" value="{wanted}"' in again.text) == (401, True)
 
 
+@pytest.mark.parametrize("path", ["/ui/demo", "/ui/moments"])
+def test_what_a_form_is_refused_with_leads_to_pages_alone(signed_client: httpx2.Client, served_ledger: Ledger, path: str) -> None:
+    served_ledger.create_thread(agent_id="desk")
+    refused = signed_client.post(path, data={"form_token": token_in(signed_client.get(PAGE)), "at": "999999"})
+    assert refused.status_code == 400
+    assert not re.findall(f'(?:href|action)="{path}', refused.text)
+    assert f"{path}?" not in refused.text
+
+
 @pytest.mark.parametrize("path", ["/ui/logout", "/ui/demo", "/ui/moments"])
 def test_a_form_that_is_sent_after_the_session_leads_to_a_page_once_somebody_signs_in(
     client: httpx2.Client, signed_client: httpx2.Client, served_ledger: Ledger, path: str

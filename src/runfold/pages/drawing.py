@@ -44,7 +44,8 @@ class Frame:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.past = past_of(request)
+        # Who sent a form is shown what came of it; the address of that is no page, and has no moment to link to.
+        self.past = past_of(request) if request.method == "GET" else None
         self._ledger = ledger_of(request)
         self.is_signed_in = signed_in(request) is not None
         self.path = request.url.path
