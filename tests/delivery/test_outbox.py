@@ -16,7 +16,7 @@ from tests.waiting import until
 MOST = 6
 HOOK = "webhook_1"
 ADD = """INSERT INTO runfold.deliveries (tenant_id, webhook_id, position, event_id, stream, due_at)
-SELECT 'default', %s, p, gen_random_uuid(), 'run_1', clock_timestamp() + make_interval(hours => 10 - p)
+SELECT 'default', %s, p, gen_random_uuid(), 'run_1', clock_timestamp() + make_interval(days => 10 - p)
   FROM generate_series(%s, 1, -1) AS p"""
 LOCK = "SELECT position FROM runfold.deliveries WHERE position {} ORDER BY position FOR UPDATE NOWAIT"
 WAITS = """SELECT count(*)
@@ -38,6 +38,7 @@ CHANGES: dict[str, Callable[[Outbox], None]] = {
     "a webhook is enabled": _enable,
     "one is put off, and what follows it": _put_off,
     "a webhook is deleted": lambda outbox: outbox.forget_webhook("default", HOOK),
+    "a clock was put back": lambda outbox: outbox.make_due_what_is_due_too_late(),
 }
 
 
@@ -62,3 +63,16 @@ def test_whoever_changes_what_waits_takes_it_in_the_order_of_positions(
         other.rollback()
         changing.join(30)
         assert not changing.is_alive()
+
+
+def test_what_a_clock_put_off_that_was_put_back_since_is_due(ledger: Ledger, database: TestDatabase) -> None:
+    outbox = Outbox(ledger.recorder.store, timedelta(minutes=1))
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(ADD, [HOOK, 2])  # in eight and nine days
+        admin.execute("UPDATE runfold.deliveries SET due_at = clock_timestamp() + interval '30 hours' WHERE position = 2")
+    outbox.make_due_what_is_due_too_late()
+    claimed = outbox.claim()
+    assert claimed is not None
+    assert claimed.position == 1
+    outbox.ended(claimed, None)
+    assert outbox.claim() is None, "a pause that a receiver may ask for is kept"

@@ -128,6 +128,21 @@ def test_a_lease_that_ends_gives_its_events_to_others_and_its_answers_count_no_m
     assert billing.acknowledge(other.lease, at(other)).acknowledged == at(other)
 
 
+@pytest.mark.parametrize("table", ["leases", "waiting"])
+def test_a_clock_that_was_put_back_keeps_no_event_from_being_given(
+    ledger: Ledger, database: TestDatabase, runs: list[Run], table: str
+) -> None:
+    billing = ledger.subscription("billing")
+    billing.put(lease_seconds=86_400)
+    taken = billing.take()
+    if table == "waiting":
+        billing.reject(taken.lease, at(taken), delay_seconds=86_400)
+    assert at(billing.take()) == []
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute(f"UPDATE runfold.subscription_{table} SET due = due + interval '1 hour'")
+    assert at(billing.take()) == at(taken)
+
+
 def test_taking_waits_for_what_is_recorded_meanwhile(named: Named, ledger: Ledger, runs: list[Run]) -> None:
     billing = named("billing")
     billing.put(after="now")

@@ -14,6 +14,8 @@ from runfold.store.queries import named_queries
 
 MOST_AT_ONCE = 4
 """How much is on its way to one webhook at a time, at most: one that hangs holds up few."""
+LONGEST_PAUSE = timedelta(days=2)
+"""Nothing is put off for longer."""
 KEPT = timedelta(days=30)
 """How long it is kept how attempts went."""
 _QUERIES = named_queries("runfold.delivery", "outbox.sql")
@@ -147,6 +149,10 @@ class Outbox:
     def forget_webhook(self, tenant_id: str, webhook_id: str) -> None:
         """Forget all of a webhook that was deleted."""
         self._do("forget webhook", tenant=tenant_id, webhook=webhook_id)
+
+    def make_due_what_is_due_too_late(self) -> None:
+        """Let be tried at once what a clock put off that has been put back since."""
+        self._do("make due what is due too late", longest=LONGEST_PAUSE)
 
     def forget_attempts(self) -> None:
         """Forget how attempts went that are long over."""

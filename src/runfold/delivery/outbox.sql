@@ -131,6 +131,22 @@ UPDATE runfold.deliveries AS d
    AND d.webhook_id = %(webhook)s
    AND d.position = mine.position
 
+-- name: make due what is due too late
+-- Nothing is put off for so long: where it was, that was by a clock that was put back since.
+WITH mine AS MATERIALIZED (
+    SELECT w.tenant_id, w.webhook_id, w.position
+      FROM runfold.deliveries AS w
+     WHERE w.due_at > clock_timestamp() + %(longest)s
+     ORDER BY w.tenant_id, w.webhook_id, w.position
+       FOR UPDATE
+)
+UPDATE runfold.deliveries AS d
+   SET due_at = clock_timestamp()
+  FROM mine
+ WHERE d.tenant_id = mine.tenant_id
+   AND d.webhook_id = mine.webhook_id
+   AND d.position = mine.position
+
 -- name: forget webhook
 -- Nothing more is sent to a webhook that was deleted, and its secrets are erased.
 WITH mine AS MATERIALIZED (

@@ -69,5 +69,6 @@ class Tidying:
             return Reacted()
         self._not_before = time.monotonic() + TIDY_SECONDS
         self._outbox.forget_attempts()
+        self._outbox.make_due_what_is_due_too_late()
         anew = self._secrets.encrypt_anew()
         return Reacted({"encrypted_anew": anew} if anew else {})

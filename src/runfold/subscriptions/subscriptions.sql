@@ -43,8 +43,9 @@ UPDATE runfold.subscriptions AS s
  WHERE s.tenant_id = %(tenant)s AND s.name = %(name)s
 
 -- name: held
--- Of what streams or threads consumers have events, and whose time is over; the events where an older Runfold gave them.
-SELECT l.due < clock_timestamp(), l.key_hashes, CASE WHEN l.key_hashes IS NULL THEN l.items END
+-- Of what streams or threads consumers have events, and whose time is over; the events where an older Runfold gave them. A lease
+-- that goes further into the future than any could is of a clock that was put back since, and is over.
+SELECT l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day', l.key_hashes, CASE WHEN l.key_hashes IS NULL THEN l.items END
   FROM runfold.subscription_leases AS l
  WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
 
@@ -52,7 +53,8 @@ SELECT l.due < clock_timestamp(), l.key_hashes, CASE WHEN l.key_hashes IS NULL T
 -- What consumers had for too long. One that is being answered meanwhile is waited for.
 SELECT l.lease, l.consumer, l.items
   FROM runfold.subscription_leases AS l
- WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.due < clock_timestamp()
+ WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
+   AND l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
    FOR UPDATE
 
 -- name: lease
@@ -131,8 +133,9 @@ UPDATE runfold.subscription_leases AS l
  WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
 
 -- name: waiting
--- In order, and whether each is not to be given yet; without most of those that wait for what consumers have.
-SELECT w.position, w.key, w.attempts, w.replayed, w.due > clock_timestamp()
+-- In order, and whether each is not to be given yet; without most of those that wait for what consumers have. No retry waits for
+-- longer than a day, so one that would is of a clock that was put back since.
+SELECT w.position, w.key, w.attempts, w.replayed, w.due BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
   FROM runfold.subscription_waiting AS w
  WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s
    AND (w.key_hash IS NULL OR w.key_hash NOT IN (SELECT unnest(l.key_hashes)
