@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from runfold.access.accept import takes
 from runfold.domain.event import refusal
 from runfold.errors import (
     KeyRefused,
@@ -60,7 +61,7 @@ def problem(
 
 def _media_type(request: Request) -> str:
     """Return what a problem is sent as: AG-UI's clients, who post and want a stream, take nothing that is not plain JSON."""
-    is_of_agents = request.method == "POST" and "text/event-stream" in request.headers.get("accept", "").lower()
+    is_of_agents = request.method == "POST" and takes(request, "text/event-stream")
     return "application/json" if is_of_agents else MEDIA_TYPE
 
 

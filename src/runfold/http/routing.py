@@ -208,11 +208,6 @@ def _of_annotation(model: type[BaseModel], kind: str) -> frozenset[str]:
     return frozenset(name for name, field in model.model_fields.items() if kind in str(field.annotation))
 
 
-def accepts(request: Request, media_type: str) -> bool:
-    """Return whether a media type is named among what the client takes."""
-    return media_type in [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
-
-
 def answer(adapter: TypeAdapter[Any], value: Any, headers: Mapping[str, str], status: int = 200) -> Response:
     """Return a value as a JSON response."""
     return Response(adapter.dump_json(value), status, dict(headers), "application/json")

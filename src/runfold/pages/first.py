@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from runfold.access.accept import prefers
 from runfold.demo_story import AGENT, Cast, tell
 from runfold.domain.values import Actor
 from runfold.errors import ReadModelBehind, UsageError
@@ -80,7 +81,7 @@ def _until_folded(asked: Past) -> None:
 
 async def _root(request: Request) -> Response:
     """A browser is led to the pages; a program is told that nothing is here, as before."""
-    if "text/html" not in request.headers.get("accept", ""):
+    if not prefers(request, "text/html"):
         raise HTTPException(404)
     return RedirectResponse("/ui", 303, HEADERS)
 

@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runfold.access.accept import prefers
 from runfold.access.limits import SMALL_BODY
 from runfold.commands.caller import Caller
 from runfold.domain.json_text import parse_json
@@ -241,8 +242,7 @@ def or_agent(route: NamedRoute, agents: Agents) -> NamedRoute:
     command: Handler = route.endpoint
 
     async def handle(request: Request) -> Response:
-        accepted = request.headers.get("accept", "")
-        return await (agents.run_in_thread(request) if MEDIA_TYPE in accepted.lower() else command(request))
+        return await (agents.run_in_thread(request) if prefers(request, MEDIA_TYPE) else command(request))
 
     (verb,) = route.methods
     return NamedRoute(route.name, verb, route.path, handle)

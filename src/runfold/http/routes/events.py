@@ -5,7 +5,6 @@ written in `runfold.http.streams.sse`.
 """
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runfold.access.accept import prefers, weights
 from runfold.api.route import Field, Scope
 from runfold.api.words import EVENT_WORDS
 from runfold.errors import UnknownEventType, UsageError
@@ -29,7 +29,7 @@ from runfold.feed.frames import Form
 from runfold.feed.shared import Feed
 from runfold.feed.wanted import Wanted
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
-from runfold.http.routing import Handler, NamedRoute, Operation, accepts, asked, model_of, route_of, worded
+from runfold.http.routing import Handler, NamedRoute, Operation, asked, model_of, route_of, worded
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.event_stream import EventStream
@@ -191,7 +191,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         said = {
             _NAMES.get(name, name): value for name, value in asked(request, query, _FORMER).model_dump(exclude_none=True).items()
         }
-        is_stream = accepts(request, sse.MEDIA_TYPE)
+        is_stream = prefers(request, sse.MEDIA_TYPE)
         form = said.pop("format", "runfold")
         if form == "ag-ui":
             given = {name: value for name, value in said.items() if value != _ASKED[_FORMER.get(name, name)].default}
@@ -211,7 +211,7 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
         if not is_stream:
             read = event_pages.read_back if is_backwards else event_pages.read
             found = await server.pools.questions.run(read, ledger.now.reader.tolerant(), wanted, limit)
-            if form == "cloudevents" or accepts(request, CLOUDEVENTS):
+            if form == "cloudevents" or prefers(request, CLOUDEVENTS):
                 return await server.pools.questions.run(_cloudevents, request.url, found, headers)
             return Response(await server.pools.questions.run(found.json), 200, headers, "application/json")
         if _is_told_of_end(request) and await server.pools.questions.run(_has_no_more, ledger, wanted):
@@ -248,11 +248,8 @@ def _as_ag_ui(ledger: TenantLedger, run_id: str, said: dict[str, Any], is_stream
 
 def _takes_gzip(request: Request) -> bool:
     """Return whether gzip is named among what the client decodes."""
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, weight = part.replace(" ", "").partition(";q=")
-        if name in {"gzip", "x-gzip"}:
-            return not re.fullmatch(r"0(\.0*)?", weight)
-    return False
+    given = weights(request, "accept-encoding")
+    return max(given.get("gzip", 0.0), given.get("x-gzip", 0.0)) > 0
 
 
 def _is_told_of_end(request: Request) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from runfold.access.accept import prefers
 from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
@@ -151,7 +152,7 @@ def _one(server: ServerState, ledger: TenantLedger, moment_id: str) -> MomentVie
 
 
 def _answer(request: Request, server: ServerState, ledger: TenantLedger, view: MomentView, status: int) -> Response:
-    if sse.MEDIA_TYPE in request.headers.get("accept", ""):
+    if prefers(request, sse.MEDIA_TYPE):
         frames = progress(partial(_look, server, ledger, view.id), partial(server.watch, ledger.caller))
         return StreamingResponse(frames, status, media_type=sse.MEDIA_TYPE)
     headers = {"Location": f"/moments/{view.id}"} if status == 202 else {}

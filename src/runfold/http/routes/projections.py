@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from runfold.access.accept import prefers
 from runfold.commands.caller import Caller
 from runfold.errors import LedgerError, RebuildRefused
 from runfold.http import bodies
@@ -184,7 +185,7 @@ def _rebuilding(server: ServerState, rebuilds: Rebuilds) -> Handler:
         async with server.body(request, caller) as raw:
             asked = bodies.parsed(request, raw, RebuildAsked)
         status = rebuilds.start(request.path_params["name"], asked)
-        if sse.MEDIA_TYPE in request.headers.get("accept", ""):
+        if prefers(request, sse.MEDIA_TYPE):
 
             async def look() -> Report:
                 seen = _shown(status, server, caller)

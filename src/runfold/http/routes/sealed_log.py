@@ -6,9 +6,10 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runfold.access.accept import prefers
 from runfold.domain.security import Scope
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
-from runfold.http.routing import Handler, NamedRoute, Operation, accepts, answer, route_of
+from runfold.http.routing import Handler, NamedRoute, Operation, answer, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.sealed.log import CheckpointView, SealedLogView
 
@@ -53,7 +54,7 @@ def _checkpoint(server: ServerState) -> Handler:
         ledger = await server.ledger_for(request, _SCOPE)
         position, found = await server.pools.questions.run(lambda: (ledger.position(), ledger.checkpoint()))
         headers = {**_FRESH, "Runfold-Position": str(position)}
-        if accepts(request, _TEXT):
+        if prefers(request, _TEXT):
             return Response(found.checkpoint, 200, headers, _TEXT)
         return answer(adapter, found, headers)
 
