@@ -65,6 +65,8 @@ class Sealer:
         self._published: dict[tuple[str, str], str] = {}
         """What each place was given last, by its name and the tree's."""
         self._next: dict[str, float] = {}
+        self.unpublished: dict[str, str] = {}
+        """The places that lack a checkpoint, as they could not be read or written, each with why."""
         self._pauses: dict[str, float] = {}
         """Of places that failed: how long they are left alone next time."""
         self._all_sealed_at = -math.inf
@@ -104,7 +106,7 @@ class Sealer:
     def seal_all(self) -> int:
         """Seal all that is there now, publish it everywhere, and return how many events that were.
 
-        Raises LedgerUnavailable, SealingRefused.
+        Places that cannot be reached are in `unpublished` then. Raises LedgerUnavailable, SealingRefused.
         """
         with self._compared() as connection:
             last = self._one(connection, "last event")
@@ -174,9 +176,11 @@ class Sealer:
                     place.write(tree.origin, note)
                     self._published[place.name, tree.origin] = note
                     self._pauses.pop(place.name, None)
+                    self.unpublished.pop(place.name, None)
                     reach("published")
             except PlaceFailed as error:
                 logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
+                self.unpublished[place.name] = str(error)
                 pause = self._pauses.get(place.name, _FIRST_PAUSE)
                 self._next[place.name] = time.monotonic() + max(place.every, pause)
                 self._pauses[place.name] = min(2 * pause, _LONGEST_PAUSE)

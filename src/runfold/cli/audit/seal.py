@@ -113,19 +113,25 @@ def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any]
 def now(call: Call) -> None:
     """Seal all events that are there, publish the checkpoint, and show it.
 
-    `runfold work` and `runfold serve` do so by themselves every few seconds (RUNFOLD_SEAL_EVERY).
+    `runfold work` and `runfold serve` do so by themselves every few seconds (RUNFOLD_SEAL_EVERY). It exits 1 where a place
+    that is named for it could not be given the checkpoint.
     """
+    from runfold.errors import LedgerError
+    from runfold.terminal.text import counted
+
     with call.ledger() as ledger:
-        count = _sealer(ledger).seal_all()
+        sealer = _sealer(ledger)
+        count = sealer.seal_all()
         trees = _trees(ledger)
     if call.json:
         call.answer({"sealed": count, "trees": trees})
-        return
-    from runfold.terminal.text import counted
-
-    call.note(f"sealed {counted(count, 'event')}")
-    for tree in trees:
-        call.out.print(tree["checkpoint"], soft_wrap=True, highlight=False, end="")
+    else:
+        call.note(f"sealed {counted(count, 'event')}")
+        for tree in trees:
+            call.out.print(tree["checkpoint"], soft_wrap=True, highlight=False, end="")
+    if sealer.unpublished:
+        why = "; ".join(sealer.unpublished.values())
+        raise LedgerError(f"sealed, and not published everywhere: {why}; see that it can be written, and seal again")
 
 
 def keys(

@@ -1,0 +1,23 @@
+"""`runfold seal now`: what is sealed is shown, and what is not published is told."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+
+def test_it_says_where_the_checkpoint_could_not_be_published_and_shows_it_all_the_same(
+    runfold: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runfold("demo").code == 0
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RUNFOLD_SEAL_PUBLISH", f"{tmp_path / 'good'},{tmp_path / 'file'}")
+    for options in ([], ["--json"]):
+        sealed = runfold("seal", "now", *options)
+        assert sealed.code == 1
+        assert "runfold/" in sealed.out
+        assert f"sealed, and not published everywhere: {tmp_path / 'file'} cannot be" in sealed.err
+    assert list((tmp_path / "good").glob("*/checkpoint"))
+    monkeypatch.setenv("RUNFOLD_SEAL_PUBLISH", str(tmp_path / "good"))
+    assert runfold("seal", "now").code == 0
