@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from runfold import Ledger, Run
-from runfold.delivery.sweeper import Sweeper
+from runfold.delivery.loop import ReactorLoop
+from runfold.delivery.sweeper import Sweeper, sweepers
 from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
 from runfold.errors import Damage
@@ -78,6 +79,22 @@ def test_a_run_that_cannot_be_read_keeps_no_other_from_being_swept(
         mend()
         assert sweeper.react().done == {"leases_lost": 1}
         assert sweeper.react().done == {}
+
+
+def test_a_rule_that_fails_over_a_run_keeps_no_other_rule_from_what_is_due(
+    ledger: Ledger, settings: Settings, spoil: Spoil
+) -> None:
+    spoil(_leased(ledger, "run_a"), UNREADABLE["a higher schema version"])
+    approval = ledger.create_thread(agent_id="desk").start_run().request_approval("refund", expires_in="1h")
+    silent = ledger.create_thread(agent_id="desk").start_run()
+    ledger.fold("run_progress", "approval_queue")
+    now = ledger.command_executor.clock() + timedelta(days=1)
+    policy = SweepPolicy.model_validate({"runs": "live", "idle_after": "15m"})
+    with Ledger.open(settings=settings) as other:
+        with pytest.raises(Damage):
+            ReactorLoop(other.recorder.store, sweepers(other, RULES, policy, lambda: now)).once()
+        assert other.now.approval(approval.id).status == "expired"
+        assert other.now.run(silent.id).status == "stuck"
 
 
 @every_kind

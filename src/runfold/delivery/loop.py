@@ -9,7 +9,7 @@ import psycopg
 
 from runfold.delivery.claims import Claims
 from runfold.delivery.reactor import Claim, Reacted, Reactor
-from runfold.errors import LedgerError
+from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
 from runfold.logs import logger
 from runfold.store.datastore import Datastore
@@ -39,9 +39,10 @@ class ReactorLoop:
     def once(self) -> dict[str, dict[str, int]]:
         """Do what is due now, and return how often each did what. One that another process carries out is left to it.
 
-        Raises LedgerError.
+        Raises LedgerError, once all others have done theirs.
         """
         found: dict[str, dict[str, int]] = {}
+        failed: list[LedgerError] = []
         for reactor in self._reactors:
             if (claim := self._claims.take(reactor.name, reactor.hold_seconds)) is None:
                 continue
@@ -55,9 +56,15 @@ class ReactorLoop:
                         done[name] = done.get(name, 0) + count
                     has_more = reacted.has_more
                     claim = self._claims.take(reactor.name, reactor.hold_seconds)
+            except LedgerUnavailable:
+                raise
+            except LedgerError as error:
+                failed.append(error)
             finally:
                 if claim is not None:
                     self._claims.release(claim)
+        if failed:
+            raise failed[0]
         return found
 
     def _run(self, reactor: Reactor, stop: threading.Event) -> None:
