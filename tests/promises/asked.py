@@ -12,6 +12,7 @@ from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.delivery.sweeper import sweepers
 from runfold.delivery.sweeper_rules import RULES
 from runfold.domain.sweep_policy import SweepPolicy
+from runfold.errors import RunNotFound
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.bundle import BundleMaker
 from runfold.evidence.sealer import Sealer
@@ -179,12 +180,12 @@ def of_runs(ledger: Ledger, threads: list[str], runs: list[str]) -> None:
     for thread_id in threads:
         now.thread(thread_id)
         now.heads(thread_id)
-        now.messages(thread_id)
         list(now.thread_events(thread_id))
-        now.items(thread_id)
-        now.items(thread_id, first=1)
         now.stretches(thread_id)
         now.run_states(thread_id)
+        for ask in (now.messages, now.items, lambda thread_id: now.items(thread_id, first=1)):
+            with contextlib.suppress(RunNotFound):  # the head of a copy is a run of the thread that was copied
+                ask(thread_id)
     thread = ledger.create_thread(agent_id="support")
     now.items(thread.id, thread.start_run().branch().id)
     now.threads(limit=20, content=True)

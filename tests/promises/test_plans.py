@@ -36,7 +36,6 @@ ELSEWHERE = (
     "evidence/losses.py",
     "evidence/sealing/sealing.sql: events of tenant",
     "evidence/verifying/verifying.sql: before the first",
-    "queries/sources/standings.sql: folded by somebody",
 )
 """What makes tables, what is about catalogues or single rows, what takes in the whole log or a table that was filled, what is
 asked where something is damaged, differs or is not folded, frames of other statements."""
