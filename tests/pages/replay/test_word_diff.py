@@ -1,5 +1,6 @@
 """Two wordings: nothing of either is lost, and what is in both is said to be."""
 
+import json
 import re
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_of_long_texts_that_are_the_same_what_is_beside_a_change_is_shown() -> N
     found = condensed(word_diff(f"{same}old\n{same}", f"{same}new\n{same}"), 600)
     assert [piece.how for piece in found] == ["left", "same", "gone", "new", "same", "left"]
     assert "characters the same" in found[0].text
-    assert "".join(piece.text for piece in found if piece.how in {"gone", "new"}) == "old\nnew\n"
+    assert "".join(piece.text for piece in found if piece.how in {"gone", "new"}) == "oldnew"
 
 
 def test_words_and_numbers_are_marked_whole() -> None:
@@ -62,4 +63,14 @@ def test_long_texts_are_compared_by_lines_and_longer_ones_not_at_all() -> None:
     lines = [f"line {number} of a long text\n" for number in range(MOST_WORDS // 3)]
     assert [piece.text for piece in word_diff("".join(lines), "".join([*lines, "more\n"])) if piece.how == "new"] == ["more\n"]
     endless = "x\n" * (MOST_WORDS * 2)
-    assert word_diff(endless, f"{endless}x") == [Piece("gone", endless), Piece("new", f"{endless}x")]
+    other = f"y{endless}y"
+    assert word_diff(endless, other) == [Piece("gone", endless), Piece("new", other)]
+
+
+def test_of_a_long_line_what_is_between_its_common_beginning_and_end_is_compared_by_words() -> None:
+    line = json.dumps({"text": "".join(f"line {number} of 51.90\n" for number in range(MOST_WORDS))})
+    pieces = word_diff(line, line.replace("line 77 of 51.90", "line 77 of 51.80"))
+    assert [(piece.how, piece.text) for piece in pieces if piece.how != "same"] == [("gone", "51.90"), ("new", "51.80")]
+    assert "".join(piece.text for piece in sides(pieces)[0]) == line
+    for before, after in ((line, f"{line} more"), (f"{line}s", line), (line[1:], line), (line, line), (line, f"x{line}x")):
+        assert ["".join(piece.text for piece in side) for side in sides(word_diff(before, after))] == [before, after]

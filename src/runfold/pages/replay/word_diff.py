@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 MOST_WORDS = 3_000
-"""Longer texts are compared line by line; of lines there may be as many."""
+"""Of longer texts what is between their common beginning and end is compared, else all of it line by line; of lines there may be
+as many."""
 _LEAST_ALIKE = 0.35
 """The share that two texts must have in common to be another wording of each other; else single words match by chance."""
 _BESIDE = 100
@@ -23,14 +24,39 @@ class Piece(NamedTuple):
 
 def word_diff(before: str, after: str) -> list[Piece]:
     """The pieces of which two texts consist, in order. What is too long to be compared is wholly gone, and wholly new."""
-    whole = [Piece("gone", before), Piece("new", after)]
-    for pattern in (_WORD, _LINE):
-        a, b = pattern.findall(before), pattern.findall(after)
-        if len(a) + len(b) <= MOST_WORDS:
-            found = list(_pieces(a, b))
-            alike = sum(len(piece.text) for piece in found if piece.how == "same")
-            return found if alike >= _LEAST_ALIKE * max(len(before), len(after)) else [piece for piece in whole if piece.text]
-    return whole
+    whole = [piece for piece in (Piece("gone", before), Piece("new", after)) if piece.text]
+    found = _compared(before, after, _WORD)
+    if found is None:
+        found = _compared_between(before, after)
+    if found is None:
+        found = _compared(before, after, _LINE) or []
+    alike = sum(len(piece.text) for piece in found if piece.how == "same")
+    return found if alike >= _LEAST_ALIKE * max(len(before), len(after)) else whole
+
+
+def _compared(before: str, after: str, pattern: re.Pattern[str]) -> list[Piece] | None:
+    a, b = pattern.findall(before), pattern.findall(after)
+    return list(_pieces(a, b)) if len(a) + len(b) <= MOST_WORDS else None
+
+
+def _compared_between(before: str, after: str) -> list[Piece] | None:
+    """Compare what stands between the words that both begin and end with; None where that is too long, too."""
+    first = _in_common(before, after)
+    last = _in_common(before[first:][::-1], after[first:][::-1])
+    a, b = len(before) - last, len(after) - last
+    between = _compared(before[first:a], after[first:b], _WORD)
+    if between is None:
+        return None
+    return [piece for piece in (Piece("same", before[:first]), *between, Piece("same", before[a:])) if piece.text]
+
+
+def _in_common(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike, up to the end of a word or number."""
+    pairs = enumerate(zip(one, other, strict=False))
+    length = next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
+    while 0 < length < max(len(one), len(other)) and (one[length - 1].isalnum() or one[length - 1] in "_.,:"):
+        length -= 1
+    return length
 
 
 def condensed(pieces: Sequence[Piece], most: int) -> list[Piece]:
