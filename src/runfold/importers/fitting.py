@@ -167,6 +167,13 @@ def _has_year_in_utc(moment: datetime) -> bool:
     return True
 
 
+def named(value: Any) -> str:
+    """Return what a value is that does not fit, in words."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    return shortened(repr(value), 60)
+
+
 def _no_flag(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("count", "is no number")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runfold.importers.codex.kinds import OF_LINES, OF_TYPES
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.codex.rollouts import Rollout, reading
@@ -270,3 +271,29 @@ def test_a_file_that_is_no_rollout_is_one_problem_and_stops_no_other() -> None:
     assert len(reading(other, rollout.text(), told=told)) == 1
     (problem,) = told
     assert "no line is one of a Codex rollout" in str(problem)
+
+
+OTHER: dict[type, tuple[Any, str]] = {
+    str: (7, "is 7, not a text; left out"),
+    dict: ("words", "is 'words', not an object; left out"),
+    list: ({"a": 1}, "is an object, not an array; left out"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "name", "read_as"),
+    [
+        *((kind, None, name, read_as) for kind, kinds in OF_LINES.items() for name, read_as in kinds.items()),
+        *((kind, type_, name, read_as) for (kind, type_), kinds in OF_TYPES.items() for name, read_as in kinds.items()),
+    ],
+)
+def test_a_value_of_another_kind_is_told_of_once_and_the_rest_goes_in(
+    kind: str, type_: str | None, name: str, read_as: type
+) -> None:
+    rollout, told = begun(), list[Problem | Note]()
+    other, said = OTHER[read_as]
+    rollout.line(kind, {**({} if type_ is None else {"type": type_}), name: other})
+    rollout.say("assistant", "Done.")
+    (session,) = reading(rollout.text(), told=told)
+    assert [each.reason for each in told if isinstance(each, Problem)].count(f"{name}: {said}") == 1
+    assert words(session)[-1][1:] == ("assistant", "Done.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runfold.importers.copilot.kinds import INSIDE, OF_EVENTS
 from runfold.importers.formats.copilot import FORMAT
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Note, Problem
@@ -301,3 +302,55 @@ def test_odd_values_are_problems_with_their_line_and_unknown_kinds_one_note() ->
     assert "modelMetrics.gpt-5.usage.outputTokens: 'n/a': " in problems[1][1]
     assert [(note.line, note.count) for note in told if isinstance(note, Note)] == [(3, 2)]
     assert counts_of(session).input_tokens == 10
+
+
+OTHER: dict[type, tuple[Any, str]] = {
+    str: (7, "is 7, not a text; left out"),
+    dict: ("words", "is 'words', not an object; left out"),
+    list: ({"a": 1}, "is an object, not an array; left out"),
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "path", "kind"),
+    [
+        *((event, (name,), kind) for event, kinds in OF_EVENTS.items() for name, kind in kinds.items()),
+        *(
+            (event, (holder, name), kind)
+            for event, inside in INSIDE.items()
+            for holder, kinds in inside.items()
+            for name, kind in kinds.items()
+        ),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_kind_is_told_of_and_read_as_absent(event: str, path: tuple[str, ...], kind: type) -> None:
+    def read(value: Any) -> tuple[list[str], list[Session]]:
+        events, told = Events(), list[Problem | Note]()
+        events.start()
+        events.say("Do it.")
+        data = value if len(path) == 1 else {path[1]: value}
+        events.add(event, **{path[0]: data})
+        sessions = reading(events.text(), told=told)
+        return [each.reason for each in told if isinstance(each, Problem)], sessions
+
+    other, words = OTHER[kind]
+    said, sessions = read(other)
+    assert f"{'.'.join(path)}: {words}" in said
+    absent, without = read(None)
+    assert steps(sessions).keys() == steps(without).keys()
+    assert not [reason for reason in absent if "left out" in reason]
+
+
+def test_what_a_request_for_a_tool_and_a_record_itself_have_of_another_kind_is_told_of() -> None:
+    events, told = Events(with_ids=False), list[Problem | Note]()
+    events.start()
+    events.add("assistant.message", content="", toolRequests=[{"toolCallId": 7, "name": "bash"}, {"name": ["bash"]}])
+    events.records[-1] |= {"id": 12, "agentId": {}}
+    reading(events.text(), told=told)
+    assert [each.reason for each in told if isinstance(each, Problem)] == [
+        "id: is 12, not a text; left out",
+        "agentId: is an object, not a text; left out",
+        "toolRequests.0.toolCallId: is 7, not a text; left out",
+        "toolRequests.1.name: is an array, not a text; left out",
+    ]

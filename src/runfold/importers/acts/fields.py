@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runfold.domain.values import INT_LIMIT
-from runfold.errors import shortened
 from runfold.importers.acts.kinds import Place
+from runfold.importers.fitting import named
 from runfold.importers.sources import Report
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ class Fields:
         """An object; anything else is a problem, and has no fields."""
         if not isinstance(value, dict):
             if value is not None:
-                report(place.problem(f"is {_named(value)}, not an object; left out"))
+                report(place.problem(f"is {named(value)}, not an object; left out"))
             value = {}
         return cls(value, place, report)
 
@@ -66,7 +66,7 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < INT_LIMIT:
-            self.problem(name, f"is {_named(value)}, not a count; left out")
+            self.problem(name, f"is {named(value)}, not a count; left out")
             return None
         return value
 
@@ -76,7 +76,7 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
-            self.problem(name, f"is {_named(value)}, not a number; left out")
+            self.problem(name, f"is {named(value)}, not a number; left out")
             return None
         return float(value)
 
@@ -102,14 +102,14 @@ class Fields:
             moment = datetime.fromisoformat(value if isinstance(value, str) else "none")
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.problem(name, f"is {_named(value)}, not a time of RFC 3339; left out")
+            self.problem(name, f"is {named(value)}, not a time of RFC 3339; left out")
             return None
 
     def _typed(self, name: str, kind: type, called: str) -> Any:
         value = self.value.get(name)
         if value is None or isinstance(value, kind):
             return value
-        self.problem(name, f"is {_named(value)}, not {called}; left out")
+        self.problem(name, f"is {named(value)}, not {called}; left out")
         return None
 
 
@@ -131,9 +131,3 @@ def fitting(tokens: dict[str, int], of: Fields) -> dict[str, int]:
         of.report(of.place.problem("has a total below its input and output; the total is left out"))
         del kept["total_tokens"]
     return kept
-
-
-def _named(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    return shortened(repr(value), 60)

@@ -9,6 +9,7 @@ from runfold.importers.codex.calls import Calls
 from runfold.importers.codex.content import AGENT, CLIENT, PERSON
 from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEMS_PASSED_BY, PASSED_BY, TURN_ENDS, TURN_STARTS
 from runfold.importers.codex.heads import Head, is_older, session_id_of, sub_agent_of
+from runfold.importers.codex.kinds import tell_misfits_of
 from runfold.importers.codex.lines import EVENT, ITEM, Line
 from runfold.importers.codex.messages import Messages, text_of
 from runfold.importers.codex.path import FORMAT, Path, Place, Spawner, key_of
@@ -63,6 +64,10 @@ class Reader:
 
     def take(self, line: Line) -> None:
         """Take in one line."""
+        tell_misfits_of(line, self.fault(line.piece))
+        self._take(line)
+
+    def _take(self, line: Line) -> None:
         match line.kind:
             case "session_meta":
                 self._meta(line)
@@ -90,7 +95,7 @@ class Reader:
 
     def _take_waiting(self, lines: list[Line]) -> None:
         for line in lines:
-            self.take(line)
+            self._take(line)
 
     def _unknown(self, kind: str, line: Line) -> None:
         self._report(line.piece.note(f"records of the kind {kind.strip()[:80]!r}, which is not known: not imported"))

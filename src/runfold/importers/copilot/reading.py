@@ -6,6 +6,7 @@ from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
 from runfold.importers.copilot.agents import Agent, Turns
 from runfold.importers.copilot.calls import Calls
 from runfold.importers.copilot.events import PASSED_BY
+from runfold.importers.copilot.kinds import tell_misfits_of
 from runfold.importers.copilot.records import AGENT, CLIENT, FORMAT, PERSON, Record
 from runfold.importers.copilot.totals import used_by_models
 from runfold.importers.sources import Piece, Report
@@ -39,6 +40,7 @@ class Reader:
         if key in self._seen:
             return
         self._seen.add(key)
+        tell_misfits_of(record, self.fault(record.piece))
         agent = self._agent(record, key)
         self._take(agent, record, key)
         if agent.current is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from runfold.errors import InvalidEvent
 from runfold.importers.format import OF_A_FILE
 from runfold.importers.sources import Piece, Report, SourceFile, lines
-from runfold.importers.turns.values import Fault, mapping, moment, text
+from runfold.importers.turns.values import Fault, mapping, moment, tell_misfits, text
 
 FORMAT = "copilot"
 PERSON, AGENT, CLIENT = "human:user", "agent:copilot", "service:copilot"
@@ -43,6 +43,7 @@ def record_of(piece: Piece, fault: Fault) -> Record:
     data = value.get("data", {})
     if not isinstance(data, dict):
         raise InvalidEvent("data", "is not an object")
+    tell_misfits(value, {"id": str, "agentId": str}, fault)
     agent_id = text(value.get("agentId")) or text(data.get("parentToolCallId"))
     return Record(kind, data, text(value.get("id")), agent_id, moment(value.get("timestamp"), "timestamp", fault), piece)
 

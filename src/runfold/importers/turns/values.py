@@ -1,6 +1,6 @@
 """Values as sources write them: what is odd is a problem of its own, and the rest of the record stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runfold.domain.event import refusal
 from runfold.errors import shortened
-from runfold.importers.fitting import Count, Moment
+from runfold.importers.fitting import Count, Moment, named
 
 Fault = Callable[[str], None]
 """Called with what is wrong with one value of a record."""
@@ -36,6 +36,17 @@ def _fitting(kind: TypeAdapter[T], value: Any, name: str, fault: Fault, so: str)
     except ValidationError as error:
         fault(f"{name}: {shortened(repr(value))}: {refusal(error).reason}; {so}")
         return None
+
+
+_CALLED: Mapping[type, str] = {str: "a text", dict: "an object", list: "an array"}
+"""What values of a kind are called."""
+
+
+def tell_misfits(said: Mapping[str, Any], kinds: Mapping[str, type], fault: Fault, at: str = "") -> None:
+    """Tell of fields that hold another kind of value than is read of them: they are read as absent. Null says nothing."""
+    for name, kind in kinds.items():
+        if (value := said.get(name)) is not None and not isinstance(value, kind):
+            fault(f"{at}{name}: is {named(value)}, not {_CALLED[kind]}; left out")
 
 
 def text(value: Any) -> str | None:
