@@ -179,6 +179,17 @@ def test_two_secrets_are_good_while_one_replaces_the_other_and_a_deleted_webhook
     assert [view.status for view in sender.now.webhooks(include_deleted=True)] == ["deleted"]
 
 
+def test_a_place_that_the_log_has_not_is_refused(sender: Ledger) -> None:
+    sender.create_thread(agent_id="a")
+    with pytest.raises(InvalidEvent, match="after: is beyond the ledger, which ends at 1; leave it out"):
+        sender.create_webhook("https://hooks.example.com/", after=2)
+    made = [sender.create_webhook("https://hooks.example.com/", after=1, webhook_id="webhook_a") for _ in range(2)]
+    assert [each.receipt.appended for each in made] == [1, 0]
+    for place in (-1, "1", True, 1.5):
+        with pytest.raises(InvalidEvent, match="after: is a position"):
+            made[0].replay(after=place)  # type: ignore[arg-type]
+
+
 @pytest.mark.fault("I11")
 def test_an_address_that_leads_nowhere_public_is_refused_when_it_is_registered(ledger: Ledger) -> None:
     thread = ledger.create_thread(agent_id="a")

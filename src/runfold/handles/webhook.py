@@ -67,7 +67,7 @@ class Webhook(Handle):
         They have the ids that they had. Raises WebhookNotFound, CommandRefused where there is nothing between the positions.
         """
         for name, position in (("after", after), ("up_to", up_to)):
-            if position is not None and position < 0:
+            if position is not None and (type(position) is not int or position < 0):
                 raise InvalidEvent(name, "is a position; they begin at 1, and 0 is before all of them")
 
         def decide(session: Session, webhook: WebhookState) -> Events:
@@ -104,6 +104,8 @@ def creation(executor: Executor, created: WebhookCreated, webhook_id: str | None
 
     def decide(session: Session) -> None:
         webhook = session.new(WebhookState, created_id)
+        if created.after is not None and not webhook.exists and created.after > (head := session.head()):
+            raise InvalidEvent("after", f"is beyond the ledger, which ends at {head}; leave it out to begin after that")
         made = created.model_copy(update={"is_audited": session.may("audit:read")})
         session.begin(webhook, webhook.create(made), created_id, Context())
 
