@@ -6,7 +6,6 @@ more than so much: the rest stays in the log.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from runfold.delivery.known_webhooks import KnownWebhook, KnownWebhooks
 from runfold.delivery.outbox import Feed, Outbox
@@ -22,7 +21,6 @@ from runfold.store.epochs import lineage_of
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, Reader
 
-UNREAD: Literal["unread"] = "unread"
 CALLBACKS, STEPS = "callbacks", "steps"
 """What stands for a webhook's id where a run named an address, and where the settings name one for all steps."""
 MOST_WAITING = 1000
@@ -133,8 +131,9 @@ class WebhookQueue:
         """Yield the end of a run that named an address, or may have done. What was imported is history: nobody waits for it."""
         if _is_told(recorded):
             created = next(self._reader.of(recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
-            event = _read(created) if created is not None else None
-            if event is UNREAD or (isinstance(event, RunCreated) and event.callback_url is not None):
+            event = None if created is None else _read(created)
+            may_be_asked_for = created is not None and event is None
+            if may_be_asked_for or (isinstance(event, RunCreated) and event.callback_url is not None):
                 yield recorded
 
     def _steps_of(self, recorded: Recorded) -> Iterator[Recorded]:
@@ -152,17 +151,17 @@ class WebhookQueue:
                 open_steps[event.step_id] = each
             elif isinstance(event, StepFinished):
                 open_steps.pop(event.step_id, None)
-            elif event is UNREAD and each.type == StepStarted.type:
+            elif event is None and each.type == StepStarted.type:
                 yield each
         yield from open_steps.values()
 
 
-def _read(recorded: Recorded) -> Event | Literal["unread"]:
-    """Return what happened. What cannot be read here is left to who sends it: that waits alone, and holds up nobody else's."""
+def _read(recorded: Recorded) -> Event | None:
+    """Return what happened; None where that cannot be read here: who sends it decides, and it waits without the others."""
     try:
         return recorded.event
     except Damage:
-        return UNREAD
+        return None
 
 
 def _is_told(recorded: Recorded) -> bool:
