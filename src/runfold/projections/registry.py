@@ -202,8 +202,14 @@ def _row_faults(projection: AnyProjection) -> Iterable[str]:
     for name in projection.key:
         if columns[name].nullable or columns[name].type not in _KEY_TYPES:
             yield f"has {name} in its key, which must be a str, an int or a date, and never None"
+    if type(projection.long_texts) is not tuple or not {*projection.long_texts} <= _texts(columns) - {*projection.key}:
+        yield f"has the long_texts {projection.long_texts!r}; name a tuple of texts of its row that are not in its key"
     yield from _moving_faults(projection, columns)
     yield from _initial_faults(projection, [columns[name] for name in projection.key])
+
+
+def _texts(columns: Mapping[str, Column]) -> set[str]:
+    return {name for name, column in columns.items() if column.type == "text"}
 
 
 def _moving_faults(projection: AnyProjection, columns: Mapping[str, Column]) -> Iterable[str]:

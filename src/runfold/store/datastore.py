@@ -231,6 +231,8 @@ _NEXT_STEPS: list[tuple[type[Exception], str, bool]] = [
         False,
     ),
     (errors.IndexCorrupted, "an index is damaged: REINDEX it, run `runfold check`, and look at the server's disk", False),
+    (errors.ProgramLimitExceeded, "make what was given shorter: it is more than the database takes", False),
+    (errors.StatementTooComplex, "ask for less at once: it is more than the database takes", False),
     (errors.UndefinedTable, "run `runfold migrate`", False),
     (errors.InvalidSchemaName, "run `runfold migrate`", False),
     (psycopg_pool.PoolTimeout, "check that PostgreSQL runs and that RUNFOLD_DATABASE_URL is right, then retry", True),

@@ -80,6 +80,12 @@ class Titles(Projection[Title]):
         return row.but(title=recorded.event.title or "")  # type: ignore[attr-defined]  # it looks at no other event
 
 
+class LongTitles(Titles):
+    """One row per thread, looked up by how what it is called begins."""
+
+    name, long_texts = "titles_by_beginning", ("title",)
+
+
 @pytest.mark.fault("G1", "G2")
 @pytest.mark.usefixtures("far")
 def test_a_text_that_is_too_long_for_an_index_stops_its_read_model_alone(
@@ -96,6 +102,8 @@ def test_a_text_that_is_too_long_for_an_index_stops_its_read_model_alone(
     assert [fault for toy in TOYS.values() for fault in books.faults(toy, head)] == []
     with pytest.raises(ProjectionStopped, match="made an invalid row: a row is more than the database takes"):
         Rebuild(Datastore(books.url), {"titles": Titles()}).run()
+    work({"titles_by_beginning": LongTitles()}).catch_up()
+    assert books.faults(LongTitles(), head) == []
 
 
 def test_where_little_is_to_be_folded_indexes_are_there_from_the_beginning(fill: Fill, work: Work, books: Books) -> None:
