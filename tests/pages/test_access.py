@@ -299,7 +299,7 @@ def test_a_list_that_has_yet_to_be_folded_loads_again_by_itself_and_says_whether
             for is_folded in (False, True):
                 early = client.get(PAGE)
                 assert (early.status_code, '<meta http-equiv="refresh"' in early.text) == (503, True)
-                assert ("Lists are being folded" in early.text, "Nobody folds the lists" in early.text) == (
+                assert ("Lists are being folded" in early.text, "Nobody folds the lists yet" in early.text) == (
                     is_folded,
                     not is_folded,
                 )

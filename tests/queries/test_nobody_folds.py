@@ -8,7 +8,7 @@ from runfold.errors import ReadModelBehind
 from runfold.projector import checkpoints
 from tests.databases import TestDatabase
 
-BY_NOBODY, BY_A_WORKER = "nobody folds it: run `runfold work`, or give the command again with --fold", "a worker is at it"
+BY_NOBODY, BY_A_WORKER = "nobody folds it yet: run `runfold work`, or give the command again with --fold", "a worker is at it"
 
 
 def say_that_a_worker_folds(ledger: Ledger, *names: str, ago: str = "0 s") -> None:

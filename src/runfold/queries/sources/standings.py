@@ -90,7 +90,7 @@ def behind(connection: Connection, state: Found, wanted: int) -> ReadModelBehind
     elif is_folded := _is_folded(connection, state.name):
         next_step = "a worker is at it, so ask again in a moment; `runfold projections` shows how far it is"
     else:
-        next_step = "nobody folds it: run `runfold work`, or give the command again with --fold"
+        next_step = "nobody folds it yet: run `runfold work`, or give the command again with --fold"
     return ReadModelBehind(state.name, state.position, wanted, next_step, is_folded=is_folded)
 
 
