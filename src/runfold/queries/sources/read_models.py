@@ -101,12 +101,11 @@ class ReadModels:
         until, pause = time.monotonic() + seconds, _FIRST_PAUSE
         while True:
             with self._datastore.reading(self._tenant_id) as connection:
-                states = states_of(connection, names)
-            late = [state for state in states if (state.position or 0) < wanted]
-            if not late:
-                return
-            if time.monotonic() >= until or any(state.trouble == "stopped" for state in late):
-                raise behind(connection, late[0], wanted)
+                late = [state for state in states_of(connection, names) if (state.position or 0) < wanted]
+                if not late:
+                    return
+                if time.monotonic() >= until or any(state.trouble == "stopped" for state in late):
+                    raise behind(connection, late[0], wanted)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
