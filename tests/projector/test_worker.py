@@ -186,17 +186,6 @@ def test_catching_up_says_how_far_it_is(fill: Fill, work: Work, monkeypatch: pyt
     assert said == [(done, head) for done in range(0, head, 10)]
 
 
-def test_pages_grow_while_they_are_quick_and_shrink_while_they_are_slow(work: Work) -> None:
-    folding = work()
-    slow, neither = worker.SLOW_SECONDS + 0.01, (worker.QUICK_SECONDS + worker.SLOW_SECONDS) / 2
-    for seconds, size, then in [(0.01, 500, 1000), (0.01, 999, 1000), (0.01, 1000, 2000), (slow, 7, 1000), (neither, 1000, 1000)]:
-        folding._adapt(seconds, size)
-        assert folding._page_size == then
-    for _ in range(20):
-        folding._adapt(9.0, 10)
-    assert folding._page_size == worker.SMALLEST_PAGE
-
-
 def test_rows_at_hand_are_few_and_the_rest_is_read_again(
     database: TestDatabase, fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,3 +226,30 @@ def test_a_worker_that_ends_leaves_nothing_behind(fill: Fill, work: Work, books:
         until(lambda: checkpoints.peers(books.connection) != [])
     assert checkpoints.peers(books.connection) == []
     assert {model.worker for model in books.models()} == {None}
+
+
+@pytest.mark.fault("G1")
+def test_what_is_too_much_for_the_database_at_once_is_taken_in_smaller_pages(
+    database: TestDatabase, fill: Fill, work: Work, books: Books
+) -> None:
+    """As where the role has a statement_timeout, or the server little memory."""
+    fill(1)
+    work().catch_up()
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(
+            """
+            CREATE FUNCTION public.at_most_20() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF (SELECT count(*) FROM added) > 20 THEN
+                    RAISE 'canceling statement due to statement timeout' USING ERRCODE = 'query_canceled';
+                END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER at_most AFTER INSERT ON runfold_open_calls_1.open_calls
+                REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.at_most_20()
+            """
+        )
+    head = fill(40)
+    with running(work()):
+        until(lambda: {model.position for model in books.models()} == {head})
+    require_sound(database.projector_url, TOYS.values())

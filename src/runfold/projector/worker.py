@@ -24,6 +24,7 @@ from runfold.projector.checkpoints import ClaimsLost, ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.folding.marks import Marks
 from runfold.projector.folding.page import Page, Pages
+from runfold.projector.folding.page_size import PageSize
 from runfold.projector.folding.shard import FAULTS, FOR_GOOD, Shard
 from runfold.projector.folding.storing import Ahead, Storing, Together, store_together
 from runfold.projector.folding.team import TAKE_OVER_SECONDS, Team, read_head
@@ -34,9 +35,8 @@ from runfold.store.hint import Listener
 from runfold.store.reading.reader import Head
 from runfold.uncollected import uncollected
 
-LARGEST_PAGE, FIRST_PAGE, SMALLEST_PAGE = 8_000, 500, 10
-"""Positions read at once: more while that is quick, fewer while it is slow or the events are large."""
-QUICK_SECONDS, SLOW_SECONDS = 0.5, 2.0
+LARGEST_PAGE, FIRST_PAGE = 8_000, 500
+"""Positions read at once (see folding/page_size.py)."""
 BUSY_SECONDS, QUIET_SECONDS = 0.005, 0.25
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ class Worker:
         self._open: Connection | None = None
         self.when_stored: Callable[[int, bytes, datetime], object] = lambda *_: None
         """Called with the position, id and time of the last event that was folded. It must not wait."""
-        self._page_size = FIRST_PAGE
+        self._size = PageSize(FIRST_PAGE, LARGEST_PAGE)
         self._sweep_at = 0.0
         self._has_begun = False
         self._tries_out = tries_out
@@ -158,7 +158,7 @@ class Worker:
         began = time.monotonic()
         first = min(due, key=lambda shard: shard.served)
         ahead = [shard.position for shard in due if shard.position > first.position]
-        whole = min([first.position + self._page_size, head.position, *ahead])
+        whole = min([first.position + self._size.positions, head.position, *ahead])
         up_to = first.most(whole)
         group = [each for each in due if each.position == first.position and each.most(whole) == whole]
         if up_to < whole:  # what is slow, or was at fault, keeps no others waiting
@@ -167,14 +167,14 @@ class Worker:
         page = self._pages.read(first.position, up_to, types)
         has_more = len(group) == len(due) and page.up_to == whole < head.position
         if has_more:
-            self._pages.ask(page.up_to, min(page.up_to + self._page_size, head.position), types)
+            self._pages.ask(page.up_to, min(page.up_to + self._size.positions, head.position), types)
         reach("page read")
         if has_more:
             self._take_in_ahead(group, page, head)
         elif self._end_storing():
             self._take_in(group, page, head)
         if up_to == whole:  # else it is one read model that is slow, and not the reading
-            self._adapt(time.monotonic() - began, page.up_to - page.after)
+            self._size.taken(page.up_to - page.after, time.monotonic() - began)
 
     def _take_in_ahead(self, group: list[Shard], page: Page, head: Head) -> None:
         """Fold a page while the one before it is stored, and let it be stored while the next one is folded.
@@ -272,6 +272,7 @@ class Worker:
         self._tell_stored(page)
 
     def _tell_stored(self, page: Page) -> None:
+        self._size.stored()
         for recorded in page.events[-1:]:
             self.when_stored(recorded.position, recorded.event_id_bytes, recorded.recorded_at)
         reach("page stored")
@@ -334,12 +335,6 @@ class Worker:
             self._stop(shard, error)
         self._team.look_again()
 
-    def _adapt(self, seconds: float, size: int) -> None:
-        if seconds > SLOW_SECONDS:
-            self._page_size = max(SMALLEST_PAGE, self._page_size // 2)
-        elif seconds < QUICK_SECONDS and size == self._page_size:
-            self._page_size = min(LARGEST_PAGE, self._page_size * 2)
-
     def _sweep_if_due(self) -> None:
         """Where no server runs, nobody else drops the moments that are used no more."""
         if time.monotonic() >= self._sweep_at:
@@ -369,6 +364,7 @@ class Worker:
         if self._open is not None:
             self._open.close()
         self._open = None
+        self._size.failed(error)
         self._team.shards.clear()
         self._team.look_again()
         self._pages.close()
