@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from runfold import Ledger, LedgerError, RemoteLedger, Run
-from runfold.remote.client import error_of
+from runfold.remote.answers import error_of
 
 LATER = datetime.now(UTC) + timedelta(days=2)
 BAD: dict[str, list[Any]] = {

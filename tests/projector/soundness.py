@@ -17,15 +17,15 @@ from runfold.projector.checkpoints import ReadModel
 from runfold.projector.connection import connect
 from runfold.projector.folding.team import read_head
 from runfold.projector.tables.generations import schema_of
+from runfold.projector.tables.indexes import BEGINNING
 from runfold.projector.tables.table import READ_SCHEMA, Table
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Connection, Datastore
 
 _INDEXES = """
-    SELECT array_agg(a.attname::text ORDER BY k.place) AS columns
+    SELECT array_agg(pg_get_indexdef(i.indexrelid, k.place::int, TRUE) ORDER BY k.place) AS columns
       FROM pg_index AS i
      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place)
-      JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
      WHERE i.indrelid = to_regclass(%s)
        AND NOT i.indisprimary
      GROUP BY i.indexrelid
@@ -136,6 +136,7 @@ class Books:
     def missing_indexes(self, projection: AnyProjection) -> list[str]:
         """Indexes that the projection names and the table in use has not."""
         stands_for = {moving.column: f"indexed_{moving.column}" for moving in projection.moving}
+        stands_for |= {name: f'"left"({name}, {BEGINNING})' for name in projection.long_texts}
         named = [
             ["tenant_id", *dict.fromkeys(stands_for.get(column, column) for column in (*columns, *projection.key))]
             for columns in projection.indexes

@@ -124,6 +124,8 @@ class Conversation:
         self.written: dict[str, str] = {}
         """Of calls whose arguments were written piece by piece, those pieces."""
         self._hidden = dict(hidden or {})
+        self._kept: dict[str, tuple[MessageAdded, Recorded, str | None]] = {}
+        """Messages that are events of AG-UI and go out as these, as long as nothing changes them."""
         self._answers: dict[str, str] = {}
         """The ids of the tools' messages by their calls'."""
 
@@ -141,7 +143,10 @@ class Conversation:
 
     def take(self, recorded: Recorded, subagent_run_id: str | None = None) -> None:
         """Take in an event of the path."""
-        match recorded.event:
+        event = recorded.event
+        if isinstance(event, MessagePartAppended | MessageRevised | MessageRedacted) and event.message_id in self._kept:
+            self._stop_keeping(event.message_id)
+        match event:
             case MessageAdded() as added:
                 self._add(added, recorded, subagent_run_id)
             case MessagePartAppended() as part if part.message_id in self.messages:
@@ -184,9 +189,17 @@ class Conversation:
         return found
 
     def _add(self, added: MessageAdded, recorded: Recorded, subagent_run_id: str | None) -> None:
-        if (kept := kept_event(added)) is not None:
+        if (kept := self.kept(added)) is not None:
+            self._kept[added.message_id] = added, recorded, subagent_run_id
             self._take_kept(kept)
-            return
+        else:
+            self._speak(added, recorded, subagent_run_id)
+
+    def kept(self, added: MessageAdded) -> dict[str, Any] | None:
+        """Return the event that goes out for a message that keeps one; None where it may not be shown, and for any other."""
+        return None if self.hides(added.message_id, "content") else kept_event(added)
+
+    def _speak(self, added: MessageAdded, recorded: Recorded, subagent_run_id: str | None) -> None:
         spoken = Spoken(
             added.message_id,
             added.role,
@@ -209,14 +222,22 @@ class Conversation:
             told = DataPart(data={**added.model_dump(mode="json", exclude_none=True), "content": _dumped(spoken.parts)})
             spoken.role, spoken.activity_type, spoken.parts = "activity", MESSAGE, (told,)
 
+    def _stop_keeping(self, message_id: str) -> None:
+        """A message that is about to change is one like others from now on, and what followed from the event goes."""
+        added, recorded, subagent_run_id = self._kept.pop(message_id)
+        if (kept := kept_event(added)) is not None:
+            self._take_kept({**kept, "encryptedValue": None})
+        self._speak(added, recorded, subagent_run_id)
+
     def _take_kept(self, event: dict[str, Any]) -> None:
-        """An opaque value of a provider, which belongs to a message or a call."""
-        if event.get("type") != "REASONING_ENCRYPTED_VALUE" or not isinstance(event.get("encryptedValue"), str):
+        """An opaque value of a provider, which belongs to a message or a call; None takes it away."""
+        value = event.get("encryptedValue")
+        if event.get("type") != "REASONING_ENCRYPTED_VALUE" or not isinstance(value, str | None):
             return
         of_calls = event.get("subtype") == "tool-call"
         entity: Spoken | CallSpoken | None = (self.calls if of_calls else self.messages).get(str(event.get("entityId")))
         if entity is not None:
-            entity.encrypted_value = event["encryptedValue"]
+            entity.encrypted_value = value
 
     def _redact(self, redacted: MessageRedacted) -> None:
         known = self.messages.get(redacted.message_id)

@@ -268,6 +268,9 @@ class RunEvents:
             if self.has_ended:
                 self._begin_round()
             self._waits_for = list(event.approval_ids)
+        elif self._terminal is not None and (outcome := self._terminal.get("outcome")):
+            left = [each for each in outcome.get("interrupts", ()) if each["id"] in event.approval_ids]
+            self._terminal = {**self._terminal, "outcome": {**outcome, "interrupts": left}}  # who joins now is asked for no more
 
     def _interrupt(self) -> list[WireEvent]:
         """The run ends with questions."""

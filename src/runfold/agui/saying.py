@@ -23,7 +23,7 @@ from runfold.agui.conversation import (
     told_of_end,
     words_of_role,
 )
-from runfold.agui.kept import given_back, kept_event
+from runfold.agui.kept import given_back
 from runfold.agui.opened import Opened
 from runfold.agui.wire import WireEvent, place, wire
 from runfold.agui.wire_key import MESSAGE
@@ -79,8 +79,8 @@ class Saying:
         return []
 
     def _add(self, added: MessageAdded, told: Told, subagent: str | None) -> list[WireEvent]:
-        if (kept := kept_event(added)) is not None:
-            return [given_back(kept, told, subagent)]
+        if (kept := self.conversation.kept(added)) is not None:
+            return [given_back(kept, {**told, "message_id": added.message_id}, subagent)]
         if added.role in {"activity", "tool"}:
             return self._activity(added.message_id, told, subagent)
         parts = self.conversation.shown(added.message_id, added.content)

@@ -34,6 +34,10 @@ class Activities:
         elif event.replace is not False:
             self._revise(event.message_id, parts, envelope)
 
+    def keep(self, source_id: str, message_id: str, kind: str, parts: tuple[Part, ...]) -> None:
+        """Know of an event that is kept whole as an activity, by the source's id: a snapshot of it is its next wording."""
+        self._known[source_id] = (message_id, kind, [parts])
+
     def _change(self, event: AgUiEvent, envelope: Envelope) -> None:
         known = self._known.get(event.message_id)
         if known is None:

@@ -140,6 +140,8 @@ class Answer:
         parts = kept_parts(without_told(piece.value()))
         kind = parts[0].name or kind
         message_id = turn.numbered("msg", kind, event.message_id)
+        if isinstance(own := told.get("message_id"), str):
+            self.activities.keep(own, message_id, kind, parts)
         turn.do(
             lambda stage: turn.source_run(stage).add_message(
                 "activity", parts, message_id=message_id, activity_type=kind, **envelope
