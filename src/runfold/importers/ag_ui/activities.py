@@ -36,6 +36,7 @@ class Activities:
 
     def keep(self, source_id: str, message_id: str, kind: str, parts: tuple[Part, ...]) -> None:
         """Know of an event that is kept whole as an activity, by the source's id: a snapshot of it is its next wording."""
+        self.turn.talk.known_ids.add(source_id)
         self._known[source_id] = (message_id, kind, [parts])
 
     def _change(self, event: AgUiEvent, envelope: Envelope) -> None:
