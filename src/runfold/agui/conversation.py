@@ -1,6 +1,6 @@
 """A conversation as an AG-UI client holds it: folded from events of the log, given as AG-UI's messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,17 @@ from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCanc
 REDACTED = "[redacted]"
 Hidden = Mapping[str, frozenset[str]]
 """The fields of messages that may not be shown, by the messages' ids."""
+REDACTIONS = (MessageRedacted.type,)
+"""The events that say so, which any run of a thread may record."""
+
+
+def hidden_by(redactions: Iterable[Recorded]) -> Hidden:
+    """Return what may not be shown any more, wherever it was said."""
+    found: dict[str, frozenset[str]] = {}
+    for recorded in redactions:
+        if isinstance(redacted := recorded.event, MessageRedacted):
+            found[redacted.message_id] = found.get(redacted.message_id, frozenset()) | set(redacted.fields)
+    return found
 
 
 @dataclass
@@ -136,6 +147,10 @@ class Conversation:
     def hides(self, message_id: str, field: str) -> bool:
         """Return whether a field of a message may not be shown."""
         return field in self._hidden.get(message_id, frozenset())
+
+    def knows(self, message_id: str) -> bool:
+        """Return whether it has a message."""
+        return message_id in self.messages or message_id in self._kept
 
     def is_answer(self, message_id: str) -> bool:
         """Return whether a message is a tool's answer to a call."""

@@ -79,6 +79,10 @@ class Opened:
         """Take something as closed by other means."""
         self._open.pop((kind, id), None)
 
+    def take_name(self, message_id: str) -> None:
+        """Take the name from who says a message that is open: it may no longer be shown."""
+        self._open.get(("text", message_id), {}).pop("name", None)
+
     def end_all(self, told: dict[str, Any], suspended: dict[str, list[str]]) -> list[WireEvent]:
         """Close all that is open, newest first: nobody has said how it ended. `suspended` sub-agents wait for answers."""
         found: list[WireEvent] = []

@@ -27,7 +27,7 @@ from runfold.agui.saying import Saying
 from runfold.agui.subagents import Subagents
 from runfold.agui.totals import Totals
 from runfold.agui.wire import WireEvent, place, wire
-from runfold.domain.message import MessageAdded, MessageEvent
+from runfold.domain.message import MessageAdded, MessageEvent, MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunResumed, RunWaiting
 from runfold.domain.step import StatePatched, StateSnapshotTaken, StepFinished, StepStarted
@@ -90,8 +90,13 @@ class RunEvents:
             return []
         if isinstance(event, RunCreated):
             self._note_created(event, recorded)
+        if isinstance(event, MessageRedacted) and "name" in event.fields:
+            self._opened.take_name(event.message_id)
         is_own = recorded.stream == self.run_id
         if self._created is None or self._is_done or not (is_own or self._subagents.has_open(recorded.stream)):
+            if isinstance(event, MessageRedacted):  # whichever run of the thread records it, and whenever
+                self._saying.is_revised = self._saying.is_revised or self.conversation.knows(event.message_id)
+                self.conversation.take(recorded)
             return []
         self._told = place(recorded)
         if is_own and isinstance(event, _ENDINGS):

@@ -1,9 +1,10 @@
 """A run for a client: from its beginning as it happens, or from where it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from runfold.agui.conversation import REDACTIONS, Hidden, hidden_by
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent
 from runfold.domain.recorded import Recorded
@@ -34,7 +35,7 @@ def first_shown(begun: Begun, epoch: UUID, after: int | None = None) -> Shown:
     """Return what the client of a new run is told of it, from what was recorded for it just now, in a history."""
     last = begun.own[-1]
     head = Head(last.position, last.recorded_at, epoch)
-    return _shown(begun, head, begun.own[0].position, begun.past, begun.own, is_hydrated=False, after=after)
+    return _shown(begun, head, begun.own[0].position, begun.past, begun.own, hidden=None, is_hydrated=False, after=after)
 
 
 def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, after: int | None = None) -> Shown:
@@ -47,7 +48,8 @@ def shown(ledger: TenantLedger, begun: Begun, *, is_hydrated: bool = False, afte
     created_at, past = _past(reader, begun, head)
     of_thread = Filter(tenant_id=reader.tenant, thread_id=begun.thread_id)
     own = list(reader.tolerant().events(of_thread, after=created_at - 1, up_to=head.position))
-    return _shown(begun, head, created_at, past, own, is_hydrated=is_hydrated, after=after)
+    hidden = hidden_by(reader.tolerant().events(replace(of_thread, types=REDACTIONS), up_to=head.position))
+    return _shown(begun, head, created_at, past, own, hidden=hidden, is_hydrated=is_hydrated, after=after)
 
 
 def _shown(
@@ -57,6 +59,7 @@ def _shown(
     past: tuple[Recorded, ...],
     own: Sequence[Recorded],
     *,
+    hidden: Hidden | None,
     is_hydrated: bool,
     after: int | None,
 ) -> Shown:
@@ -65,6 +68,7 @@ def _shown(
         past=past,
         shown_as=begun.shown_run,
         thread_shown_as=begun.shown_thread,
+        hidden=hidden,
     )
     first: list[WireEvent] = []
     for recorded in own:
