@@ -12,8 +12,10 @@ from ag_ui.core import (
 )
 
 from runfold.agui.content import content_of, exact
-from runfold.agui.conversation import (
-    Conversation,
+from runfold.agui.conversation import Conversation
+from runfold.agui.kept import given_back
+from runfold.agui.opened import Opened
+from runfold.agui.spoken import (
     activity_content,
     answer_of,
     result_id,
@@ -23,8 +25,6 @@ from runfold.agui.conversation import (
     told_of_end,
     words_of_role,
 )
-from runfold.agui.kept import given_back
-from runfold.agui.opened import Opened
 from runfold.agui.wire import WireEvent, place, wire
 from runfold.agui.wire_key import MESSAGE
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runfold.agui.content import parts_of
-from runfold.agui.conversation import Conversation, Spoken
+from runfold.agui.conversation import Conversation
+from runfold.agui.spoken import Spoken
 from runfold.errors import InvalidEvent
 from runfold.handles.run import Run
 from runfold.http.agents.ids import message_id_of
