@@ -42,6 +42,11 @@ _CALLED: Mapping[type, str] = {str: "a text", dict: "an object", list: "an array
 """What values of a kind are called."""
 
 
+def texts(*names: str) -> dict[str, type]:
+    """Return fields that are read as text, for `tell_misfits`."""
+    return dict.fromkeys(names, str)
+
+
 def tell_misfits(said: Mapping[str, Any], kinds: Mapping[str, type], fault: Fault, at: str = "") -> None:
     """Tell of fields that hold another kind of value than is read of them: they are read as absent. Null says nothing."""
     for name, kind in kinds.items():
