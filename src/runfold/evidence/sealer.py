@@ -16,15 +16,14 @@ from psycopg.rows import tuple_row
 
 from runfold.delivery.reactor import Claim, Reacted
 from runfold.errors import LedgerError, LedgerUnavailable, SealingRefused
-from runfold.evidence.publishing.places import Place, PlaceFailed, places
+from runfold.evidence.publishing.places import places
+from runfold.evidence.publishing.publisher import Publisher
 from runfold.evidence.publishing.witnessing import Witnessing
-from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader
+from runfold.evidence.sealing.comparing import StoredTree, stored_trees
 from runfold.evidence.sealing.sealing import QUERIES, Log, Sealed, seal
-from runfold.evidence.sealing.signing import Signer, read_signer, require_signed
-from runfold.failpoint import reach
+from runfold.evidence.sealing.signing import Signer, read_signer
 from runfold.ledger import Ledger
 from runfold.logs import logger
-from runfold.proofs.note import NoteRefused, read_note
 from runfold.store.datastore import Connection, Datastore
 
 NAME = "sealer"
@@ -32,8 +31,6 @@ HOLD_SECONDS = 2.0
 """After that long another process takes over from one that died: with the time until it looks, and that from one checkpoint to
 the next, no event waits five seconds. One that is only slow loses nothing by it, as the database lets one at a time seal."""
 _LOOK_SECONDS = 0.05
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
-"""A place that failed is left alone for a while, longer each time: while it is waited for nothing is sealed."""
 BREATH_SECONDS = 0.02
 """Between a few events and the next few. A client that appends meanwhile is not held up by all of them at once."""
 HURRY_SECONDS = 1.0
@@ -59,18 +56,17 @@ class Sealer:
         self.places = places(settings.seal_publish, settings.home.expanduser())
         beside = ledger.database.sealing(settings.connect_timeout)  # so that the sealer's own session stays the same
         self._witnessing = Witnessing(settings.witnesses, beside)
+        self._publisher = Publisher(self.places, beside, lambda: self._keys(was_sealed=True).public_keys)
         self._backend: int | None = None
         """The session over which everything was compared."""
         self._signer: Signer | None = None
-        self._published: dict[tuple[str, str], str] = {}
-        """What each place was given last, by its name and the tree's."""
-        self._next: dict[str, float] = {}
-        self.unpublished: dict[str, str] = {}
-        """The places that lack a checkpoint, as they could not be read or written, each with why."""
-        self._pauses: dict[str, float] = {}
-        """Of places that failed: how long they are left alone next time."""
         self._all_sealed_at = -math.inf
         """When there was nothing more to seal, by the clock of this process."""
+
+    @property
+    def unpublished(self) -> dict[str, str]:
+        """Return the places that lack a checkpoint, as they could not be read or written, each with why."""
+        return self._publisher.unpublished
 
     def may_seal(self) -> bool:
         """Return whether the role may seal. Raises LedgerUnavailable."""
@@ -85,7 +81,7 @@ class Sealer:
     def _sealed(self, breathe: Callable[[], object] | None) -> Reacted:
         try:
             with self._compared() as connection:
-                sealed = seal(connection, self._keys, lambda log: self._require_new(connection, log), breathe=breathe)
+                sealed = seal(connection, self._keys, self._require_new, breathe=breathe)
                 if sealed is not None:
                     self._tell(sealed)
                 waits_since: datetime | None = self._one(connection, "waiting")
@@ -123,23 +119,26 @@ class Sealer:
 
     def _publish_all(self, connection: Connection) -> None:
         """Publish everywhere what is sealed now, once witnesses have signed it or had their time."""
-        while True:
-            self._next.clear()
-            self._publish(connection)
-            if not self._witnessing.is_waiting:
-                break
+        self._publish_at_once(connection)
+        while self._witnessing.is_waiting:
             time.sleep(_LOOK_SECONDS)
-        self._next.clear()
+            self._publish(connection)
+        self._publish_at_once(connection)
+
+    def _publish_at_once(self, connection: Connection) -> None:
+        self._publisher.wait(connection)
+        self._publisher.hurry()
         self._publish(connection)
+        self._publisher.wait(connection)
 
     @contextlib.contextmanager
     def _compared(self) -> Iterator[Connection]:
         """Give a connection; over a new one everything is compared first, for the database may be another one by now."""
         with self.datastore.reading() as connection:
             if self._backend != connection.info.backend_pid:
-                self._published.clear()
+                self._publisher.forget()
                 self._witnessing.forget()
-                self._compare(connection)
+                self._publisher.require_consistent(stored_trees(connection))
                 self._backend = connection.info.backend_pid
             yield connection
 
@@ -159,67 +158,16 @@ class Sealer:
         return found[0] if found else None
 
     def _publish(self, connection: Connection) -> None:
-        """Give each place the last checkpoints that it lacks. One that cannot be reached is tried again, ever more seldom."""
-        due = [place for place in self.places if time.monotonic() >= self._next.get(place.name, 0.0)]
-        notes: dict[StoredTree, str] = {}
-        for tree in stored_trees(connection) if due else ():
+        """Give each place the last checkpoints that it lacks, as far as it may be asked now and witnesses are not waited for."""
+        notes: dict[str, str] = {}
+        for tree in stored_trees(connection) if self._publisher.is_due else ():
             if (note := self._witnessing.publishable(connection, tree)) is not None:
-                notes[tree] = note
-        for place in due:
-            lacking = {tree: note for tree, note in notes.items() if self._published.get((place.name, tree.origin)) != note}
-            if not lacking:
-                continue
-            self._next[place.name] = time.monotonic() + place.every
-            try:
-                for tree, note in lacking.items():
-                    self._require_consistent(connection, place, tree)
-                    place.write(tree.origin, note)
-                    self._published[place.name, tree.origin] = note
-                    self._pauses.pop(place.name, None)
-                    self.unpublished.pop(place.name, None)
-                    reach("published")
-            except PlaceFailed as error:
-                logger().warning("a checkpoint was not published, and is tried again", place=place.name, error=str(error))
-                self.unpublished[place.name] = str(error)
-                pause = self._pauses.get(place.name, _FIRST_PAUSE)
-                self._next[place.name] = time.monotonic() + max(place.every, pause)
-                self._pauses[place.name] = min(2 * pause, _LONGEST_PAUSE)
+                notes[tree.origin] = note
+        self._publisher.publish(connection, notes)
 
-    def _compare(self, connection: Connection) -> None:
-        for tree in stored_trees(connection):
-            for place in self.places:
-                try:
-                    self._require_consistent(connection, place, tree)
-                except PlaceFailed as error:
-                    logger().warning("what was published cannot be compared", place=place.name, error=str(error))
-
-    def _require_new(self, connection: Connection, log: Log) -> None:
+    def _require_new(self, log: Log) -> None:
         """Raise SealingRefused where a place holds checkpoints of a tree that is only begun: the database was put back."""
-        tree = StoredTree(log.tenant_id, log.generation, log.origin, log.size, None)
-        for place in self.places:
-            with contextlib.suppress(PlaceFailed):
-                self._require_consistent(connection, place, tree)
-
-    def _require_consistent(self, connection: Connection, place: Place, tree: StoredTree) -> None:
-        """Raise SealingRefused where a place holds a checkpoint that the database does not go on from."""
-        text = place.read(tree.origin)
-        if text is None:
-            return
-        try:
-            said = require_signed(read_note(text), self._keys(was_sealed=True).public_keys)
-        except NoteRefused as error:
-            fact = f"what {place.name} holds of {tree.origin} is not a checkpoint of ours: {error}"
-            raise SealingRefused(
-                fact, "find out who wrote it; where the key was changed, see `runfold seal rotate --help`"
-            ) from None
-        read = tile_reader(connection, tree.tenant_id, tree.generation)
-        found = compare(said, tree.origin, tree.size, read)
-        if found.verdict != "consistent":
-            raise SealingRefused(
-                f"{found.verdict}: of the checkpoint that {place.name} holds, {found.fact}",
-                "the log is not sealed further; run `runfold verify --full`, and where events were lost on purpose, as by"
-                " restoring a backup, `runfold seal accept-loss --comment TEXT`",
-            )
+        self._publisher.require_consistent([StoredTree(log.tenant_id, log.generation, log.origin, log.size, None)])
 
 
 def sealers(ledger: Ledger) -> list[Sealer]:

@@ -60,9 +60,10 @@ STAYS = frozenset(
         "reactors",
         "session_locks",
         "browser_sessions",
+        "seal_places",
     }
 )
-"""Those that tell of read models, which are folded anew, and of who is at work on them."""
+"""Those that tell of read models, which are folded anew, and of who is at work."""
 ALONG = (
     "every event, with its position, version, time and payload, and so all threads, runs, approvals and votes",
     "the keys of the service, as events: those that were good when the backup was made are good again, revoked since or not",

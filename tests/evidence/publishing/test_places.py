@@ -4,16 +4,13 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
 from runfold import Ledger, Settings
 from runfold.errors import SealingRefused
-from runfold.evidence import sealer
 from runfold.evidence.publishing.places import Folder, Git, Place, PlaceFailed, Web, places
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees
@@ -147,37 +144,6 @@ def test_places_that_differ_by_their_port_are_two(settings: Settings, notary: st
         assert Web(another).read(origin) == Web(notary).read(origin)
         server.shutdown()
         thread.join()
-
-
-def test_a_place_that_fails_is_tried_ever_more_seldom_until_it_has_the_checkpoint(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Away(Folder):
-        asked_at: ClassVar[list[float]] = []
-        is_away: ClassVar[bool] = True
-
-        def read(self, origin: str) -> str | None:
-            self.asked_at.append(clock[0])
-            if self.is_away:
-                raise PlaceFailed("it is away")
-            return super().read(origin)
-
-    clock = [1000.0]
-    monkeypatch.setattr(sealer, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda _: None))
-    with Ledger.open(settings=settings) as ledger:
-        ledger.create_thread(agent_id="desk")
-        acting = Sealer(ledger)
-        acting.react()
-        acting.places = [away := Away(settings.home / "away")]
-        for _ in range(100):
-            clock[0] += 2.5
-            acting.react()
-        waits = [round(after - before, 1) for before, after in pairwise(away.asked_at)]
-        assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0], "while it is waited for nothing is sealed"
-        Away.is_away = False
-        clock[0] += 60
-        acting.react()
-        assert away.read(ledger.checkpoint().origin) is not None
 
 
 def test_places_are_folders_repositories_and_https(tmp_path: Path) -> None:

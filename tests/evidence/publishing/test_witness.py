@@ -9,6 +9,7 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.errors import SealingRefused
 from runfold.evidence.bundles.bundle import BundleMaker
+from runfold.evidence.publishing.asking import post
 from runfold.evidence.publishing.witness import Witness
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees
@@ -59,6 +60,65 @@ def test_a_witness_signs_no_second_history_and_nothing_that_it_cannot_read(tmp_p
     for bad in (b"", b"old 4", good.replace(b"old 4", b"old 04"), good.replace(b"old 4", b"old 7"), b"\xff" + good, good[:-9]):
         assert witness.add_checkpoint(bad).status == 400, bad
     assert witness.add_checkpoint(good).status == 200
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"7",
+        b"null",
+        b"[" * 100_000,
+        b'{"size": 4}',
+        b'{"size": "4", "root": "00"}',
+        b'{"size": true, "root": "%064d"}' % 0,
+        b'{"size": -1, "root": "%064d"}' % 0,
+        b'{"size": 4, "root": 7}',
+        b'{"size": 4, "root": "zz"}',
+        b'{"size": 4, "root": "00"}',
+    ],
+)
+def test_a_witness_that_does_not_know_what_it_signed_last_signs_nothing_and_says_so(
+    tmp_path: Path, kept: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, witness = MadeUp(), Witness(tmp_path, "w", known())
+    assert witness.add_checkpoint(request(log, 4, 0)).status == 200
+    (file,) = tmp_path.glob("*.json")
+    before = file.read_bytes()
+    file.write_bytes(kept)
+    for old in (0, 4):
+        assert witness.add_checkpoint(request(log, 6, old)).status == 500
+        told = "".join(capsys.readouterr())
+        assert file.name in told
+        assert "put it back" in told
+    assert file.read_bytes() == kept
+    file.write_bytes(before)
+    assert witness.add_checkpoint(request(log, 6, 4)).status == 200
+
+
+def test_a_witness_that_cannot_write_or_whose_clock_is_wrong_answers_so_over_http_and_notes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, log = [-1.0], MadeUp()
+    witness = Witness(tmp_path, "w", known(), now=lambda: clock[0])
+    with served(witness) as address:
+
+        def asked() -> int:
+            return post(f"{address}/add-checkpoint", request(log, 4, 0), seconds=5, most_bytes=10_000).status
+
+        assert asked() == 500
+        assert "before 1970" in "".join(capsys.readouterr())
+        clock[0] = 1_800_000_000.0
+        (lock,) = tmp_path.glob("*.lock")
+        lock.unlink()
+        lock.mkdir()  # as where the folder cannot be written, also by root
+        assert asked() == 500
+        assert lock.name in "".join(capsys.readouterr())
+        lock.rmdir()
+        assert asked() == 200
 
 
 def test_a_bundle_has_the_signatures_of_two_witnesses_and_the_policy_wants_both(

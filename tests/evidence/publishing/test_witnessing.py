@@ -87,7 +87,7 @@ def test_a_witness_that_is_silent_or_refuses_holds_up_nothing_is_told_of_and_is_
         assert "404" in str(said[addresses[1]].error)
         checks = [check.state for check in examine_server(ledger.recorder.reader, settings) if check.about == "witness"]
         assert sorted(checks) == ["ok", "wrong", "wrong"]
-        (failing, *_) = of_sealing(seal_status(ledger.recorder.reader), said.values())
+        (failing, *_) = of_sealing(seal_status(ledger.recorder.reader), said.values(), [])
         assert {sample.labels["witness"]: sample.value > 0 for sample in failing.samples} == dict(
             zip(addresses, (True, True, False), strict=True)
         )

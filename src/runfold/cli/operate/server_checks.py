@@ -197,7 +197,7 @@ def _history(reader: Reader, settings: Settings) -> Iterator[Check]:
 
 def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
     """Say how far the log is sealed, and whether a sealer met anything that cannot be."""
-    from runfold.evidence.sealing.status import seal_status, witness_statuses
+    from runfold.evidence.sealing.status import place_statuses, seal_status, witness_statuses
 
     found = seal_status(reader)
     if found.alarms:
@@ -218,6 +218,12 @@ def _sealing(reader: Reader, settings: Settings) -> Iterator[Check]:
         else:
             failing = f"{witness.witness} has not signed for {witness.failing_seconds:.0f} s: {witness.error}"
             yield Check("witness", "wrong", failing, "see that it runs, and knows the keys of this log (`runfold seal keys`)")
+    for place in place_statuses(reader):
+        if place.error is None:
+            yield Check("publishing", "ok", f"{place.place} has the last checkpoints")
+        else:
+            failing = f"{place.place} could not be given a checkpoint for {place.failing_seconds:.0f} s: {place.error}"
+            yield Check("publishing", "wrong", failing, "see that it can be reached and written; it is tried again by itself")
     if not settings.seal_publish:
         fact = "checkpoints are published on this machine alone, whose administrators can change them"
         yield Check("sealed log", "note", fact, "set RUNFOLD_SEAL_PUBLISH to a place that they cannot change")

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from runfold.errors import UsageError
+from runfold.logs import logger
 from runfold.proofs.note import COSIGNATURE, Checkpoint, Key, NoteRefused, cosignature_line, public_key, read_note
 from runfold.proofs.tree import EMPTY_ROOT, ProofFailed, verify_consistency
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 MOST_BYTES = 128 * 1024
 _MOST_HASHES = 63
 _SEED_BYTES = 32
+
+
+class CannotSign(Exception):
+    """The witness is not able to sign anything, whoever asks; it says why, and what to do."""
+
+
+class _Noted(NamedTuple):
+    """What was signed last of a log."""
+
+    size: int
+    root: bytes
 
 
 class Answer(NamedTuple):
@@ -74,16 +86,20 @@ class Witness:
             return Answer(403, "no key of that log that is known here has signed it\n")
         if size > checkpoint.size or len(proof) > _MOST_HASHES:
             return Answer(400, "the old size is larger than the new one, or the proof is too long\n")
-        with self._locked(checkpoint.origin) as file:
-            return self._add(file, size, proof, checkpoint, signed.body)
+        try:
+            with self._locked(checkpoint.origin) as file:
+                return self._add(file, size, proof, checkpoint, signed.body)
+        except (OSError, CannotSign) as error:
+            logger().error("the witness cannot sign", origin=checkpoint.origin, error=str(error))
+            return Answer(500, "this witness cannot sign anything now; whoever runs it is told why\n")
 
     def _add(self, file: Path, size: int, proof: list[bytes], checkpoint: Checkpoint, body: str) -> Answer:
-        kept: dict[str, Any] = {"size": 0, "root": EMPTY_ROOT.hex()}
-        if file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-        if size != kept["size"]:
-            return Answer(409, f"{kept['size']}\n", "text/x.tlog.size")
-        root = bytes.fromhex(kept["root"])
+        if (now := int(self._now())) < 0:
+            raise CannotSign("its clock says that it is before 1970; set it right")
+        kept = _noted(file)
+        if size != kept.size:
+            return Answer(409, f"{kept.size}\n", "text/x.tlog.size")
+        root = kept.root
         if size == checkpoint.size and root != checkpoint.root:
             return Answer(409, f"{size}\n", "text/x.tlog.size")
         try:
@@ -91,7 +107,7 @@ class Witness:
         except ProofFailed as error:
             return Answer(422, f"{error}\n")
         _write(file, json.dumps({"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}).encode())
-        return Answer(200, cosignature_line(body, self._private, self._name, int(self._now())))
+        return Answer(200, cosignature_line(body, self._private, self._name, now))
 
     @contextmanager
     def _locked(self, origin: str) -> Iterator[Path]:
@@ -130,6 +146,22 @@ def server(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
     found = ThreadingHTTPServer((host, port), Handler)
     found.daemon_threads = True
     return found
+
+
+def _noted(file: Path) -> _Noted:
+    """Return what was signed last of a log; of one that is new here, that it was empty. Raises OSError, CannotSign."""
+    try:
+        kept = json.loads(file.read_bytes())
+        noted = _Noted(kept["size"], bytes.fromhex(kept["root"]))
+        is_sound = type(noted.size) is int and noted.size >= 0 and len(noted.root) == len(EMPTY_ROOT)
+    except FileNotFoundError:
+        return _Noted(0, EMPTY_ROOT)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        is_sound = False
+    if not is_sound:
+        step = "put it back as it was; without it this witness might sign a second history"
+        raise CannotSign(f"{file} does not say what was signed last; {step}")
+    return noted
 
 
 def _size(line: str) -> int:

@@ -37,6 +37,23 @@ class WitnessStatus(NamedTuple):
     error: str | None
 
 
+class PlaceStatus(NamedTuple):
+    """A place to which a sealer publishes checkpoints."""
+
+    place: str
+    """A folder, a repository or an address."""
+    published_at: datetime | None
+    """When it had all that there was last; None where it never did."""
+    failing_seconds: float
+    """For how long it could not be given a checkpoint; 0 where it has the last one."""
+    error: str | None
+
+
+def place_statuses(reader: Reader) -> list[PlaceStatus]:
+    """Return how each place does. Raises LedgerUnavailable."""
+    return [PlaceStatus(*row) for row in reader.rows(_QUERIES["places"])]
+
+
 def witness_statuses(reader: Reader) -> list[WitnessStatus]:
     """Return how each witness does. Raises LedgerUnavailable."""
     return [WitnessStatus(*row) for row in reader.rows(_QUERIES["witnesses"])]

@@ -16,3 +16,9 @@ SELECT w.witness, max(w.signed_at), coalesce(max(extract(epoch FROM clock_timest
   FROM runfold.seal_witnesses AS w
  GROUP BY w.witness
  ORDER BY w.witness
+
+-- name: places
+-- Of each place when it had the last checkpoint, and since when it could not be given one.
+SELECT p.place, p.published_at, coalesce(extract(epoch FROM clock_timestamp() - p.failing_since), 0)::float8, p.error
+  FROM runfold.seal_places AS p
+ ORDER BY p.place

@@ -19,7 +19,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.errors import AccessDenied, LedgerError
-from runfold.evidence.sealing.status import SealStatus, WitnessStatus, seal_status, witness_statuses
+from runfold.evidence.sealing.status import (
+    PlaceStatus,
+    SealStatus,
+    WitnessStatus,
+    place_statuses,
+    seal_status,
+    witness_statuses,
+)
 from runfold.feed.shared import Feed
 from runfold.http.clients import is_local
 from runfold.http.metrics_together import together
@@ -121,6 +128,7 @@ class LedgerFigures(NamedTuple):
     subscriptions: list[Lag]
     sealing: SealStatus
     witnesses: list[WitnessStatus]
+    places: list[PlaceStatus]
 
 
 class _Families(Collector):
@@ -192,6 +200,7 @@ def _read_figures(ledger: Ledger) -> LedgerFigures:
         lags(reader),
         seal_status(reader),
         witness_statuses(reader),
+        place_statuses(reader),
     )
 
 
@@ -256,16 +265,20 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
     yield from of_delivery(figures.delivery)
     yield from of_reactors(figures.reactors)
     yield from of_subscriptions(figures.subscriptions)
-    yield from of_sealing(figures.sealing, figures.witnesses)
+    yield from of_sealing(figures.sealing, figures.witnesses, figures.places)
 
 
-def of_sealing(found: SealStatus, witnesses: Iterable[WitnessStatus]) -> Iterator[Metric]:
-    """Yield the gauges of the sealed log, and of those who sign its checkpoints, too."""
+def of_sealing(found: SealStatus, witnesses: Iterable[WitnessStatus], places: Iterable[PlaceStatus]) -> Iterator[Metric]:
+    """Yield the gauges of the sealed log, of those who sign its checkpoints, too, and of where these are published."""
     about = "For how long the witness has not signed what it was asked to; 0 where it did."
     failing = GaugeMetricFamily("runfold_seal_witness_failing_seconds", about, labels=["witness"])
     for witness in witnesses:
         failing.add_metric([witness.witness], witness.failing_seconds)
-    yield failing
+    about = "For how long the place could not be given a checkpoint; 0 where it has the last one."
+    unpublished = GaugeMetricFamily("runfold_seal_place_failing_seconds", about, labels=["place"])
+    for place in places:
+        unpublished.add_metric([place.place], place.failing_seconds)
+    yield from (failing, unpublished)
     gauges = {
         "runfold_sealed_position": ("Up to where all events are sealed.", found.position),
         "runfold_unsealed_events": ("Events that are not sealed yet.", found.unsealed_events),
