@@ -7,7 +7,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from runfold.cli.operate.server_checks import examine_server
-from runfold.http.routes.metrics import of_delivery
+from runfold.http.metrics.ledger import of_delivery
 from runfold.queries.webhooks import delivery_figures
 from runfold.settings import Settings
 

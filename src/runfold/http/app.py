@@ -20,6 +20,7 @@ from runfold.http import problems
 from runfold.http.agents.agent import AgentSource, agents_of
 from runfold.http.clients import AsClientsCame, Clients, PublicHosts
 from runfold.http.document import openapi
+from runfold.http.metrics.process import Metrics, Observed
 from runfold.http.router import IndexedRouter
 from runfold.http.routes import (
     agents,
@@ -76,7 +77,7 @@ def create_app(
     """
     named = {each.name: each for each in projections}
     server = ServerState(ledger, access or Keys(ledger), limits or Limits(), named, ledger.preparer(), tally=tally, beside=beside)
-    feed, counts = Feed(sse), metrics.Metrics()
+    feed, counts = Feed(sse), Metrics()
     server.work = _work(ledger, agents or {}, server.limits)
     if server.work is not None:
         feed.when_closed.append(ledger.command_executor.tell_stored(feed.fresh.stored))
@@ -99,7 +100,7 @@ def _work(ledger: Ledger, agents: Mapping[str, AgentSource], limits: Limits) -> 
     return Work(ledger, agents_of(agents), ledger.settings.agent_lease, limits.agent_runs)
 
 
-def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics) -> None:
+def _add_middleware(app: Starlette, settings: Settings, counts: Metrics) -> None:
     """Add the middleware. What is added last sees a request first."""
     if settings.public_hosts:
         app.add_middleware(PublicHosts, names=listed(settings.public_hosts))
@@ -113,10 +114,10 @@ def _add_middleware(app: Starlette, settings: Settings, counts: metrics.Metrics)
         )
     if settings.trusted_proxies:
         app.add_middleware(AsClientsCame, clients=Clients(settings.trusted_proxies))
-    app.add_middleware(metrics.Observed, metrics=counts)
+    app.add_middleware(Observed, metrics=counts)
 
 
-def _routes(server: ServerState, feed: Feed, counts: metrics.Metrics) -> list[NamedRoute]:
+def _routes(server: ServerState, feed: Feed, counts: Metrics) -> list[NamedRoute]:
     served = agents.Agents(server, feed)
     return [
         *(agents.or_agent(route, served) if route.name == agents.BESIDE else route for route in commands.command_routes(server)),

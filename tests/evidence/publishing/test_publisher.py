@@ -20,7 +20,7 @@ from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees
 from runfold.evidence.sealing.signing import read_signer
 from runfold.evidence.sealing.status import PlaceStatus, place_statuses, seal_status
-from runfold.http.routes.metrics import of_sealing
+from runfold.http.metrics.ledger import of_sealing
 from runfold.queries.sealed.log import CheckpointView
 from runfold.store.datastore import Connection
 from tests.waiting import until

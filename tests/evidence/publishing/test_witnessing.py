@@ -15,7 +15,7 @@ from runfold.evidence.publishing.witness import Witness
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.signing import read_signer
 from runfold.evidence.sealing.status import seal_status, witness_statuses
-from runfold.http.routes.metrics import of_sealing
+from runfold.http.metrics.ledger import of_sealing
 from runfold.proofs.note import read_key, read_note
 from tests.evidence.publishing.witnesses import served
 from tests.waiting import until

@@ -1,0 +1,1 @@
+"""What Prometheus is told: of the requests, of this process, and of the ledger."""
