@@ -5,7 +5,7 @@ from typing import Any
 from runfold.domain.json_text import canonical, json_text, parse_json
 from runfold.domain.parts import DataPart, FilePart, Part, ReasoningPart, TextPart
 from runfold.domain.values import same
-from runfold.errors import InvalidEvent
+from runfold.errors import InvalidEvent, shortened
 
 
 def words_of(parts: tuple[Part, ...]) -> str:
@@ -40,6 +40,14 @@ def _part(item: Any) -> Part:
             return FilePart(media_type=media_type, url=value if is_url else None, data=None if is_url else value)
         case _:
             return DataPart(data=item)
+
+
+def allows(payload: dict[str, Any], path: str) -> bool:
+    """Return whether an answer to an interrupt is a yes, as any is that does not say no. Raises InvalidEvent for neither."""
+    said = payload.get("approved", True)
+    if not isinstance(said, bool):
+        raise InvalidEvent(f"{path}.approved", f"is {shortened(repr(said), 40)}, which is neither true nor false")
+    return said
 
 
 def edited(payload: dict[str, Any], arguments_text: str | None) -> str | None:

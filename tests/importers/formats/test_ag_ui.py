@@ -156,6 +156,17 @@ def test_a_refusal_makes_the_call_fail(ledger: Ledger, importing: Importing, cha
     assert [item.type for item in ledger.events(types=["tool.*"])] == ["tool.called", "tool.failed"]
 
 
+@pytest.mark.parametrize("said", ["no", 0, None, {}])
+def test_an_answer_that_is_neither_yes_nor_no_decides_nothing(
+    ledger: Ledger, importing: Importing, chat: Chat, said: Any
+) -> None:
+    chat.turn([STARTED, *call("c1", "delete", "{}"), interrupted("i1", **APPROVAL)], user("Delete a"))
+    chat.turn([STARTED, *text("m1", "I see."), FINISHED], resume=[{"interruptId": "i1", "payload": {"approved": said}}])
+    (problem,) = importing("ag-ui", chat.folder).problems
+    assert "resume.0.payload.approved: is " in problem.reason
+    assert {item.type for item in ledger.events(types=["approval.*"])}.isdisjoint({"approval.granted", "approval.vote_cast"})
+
+
 def test_new_input_in_place_of_an_answer_withdraws_the_question(ledger: Ledger, importing: Importing, chat: Chat) -> None:
     chat.turn([STARTED, interrupted("i1")], user("Set me up"))
     chat.turn([STARTED, *text("m1", "Sure."), FINISHED], user("Set me up"), user("Never mind"))

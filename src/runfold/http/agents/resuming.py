@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runfold.agui.content import edited
+from runfold.agui.content import allows, edited
 from runfold.domain.json_text import parse_json
 from runfold.domain.run import ENDED
 from runfold.errors import ApprovalNotFound, ApprovalsLeftOpen, CommandRefused, InvalidEvent
@@ -50,7 +50,7 @@ class Answers:
                 approval.expire()
             elif entry["status"] == "cancelled":
                 approval.vote("deny", comment="cancelled by the client", expected_open=self._waiting)
-            elif payload.get("approved") is False:
+            elif not allows(payload, "payload"):
                 reason = payload.get("reason")
                 approval.vote("deny", comment=reason if isinstance(reason, str) else None, expected_open=self._waiting)
             else:
@@ -67,6 +67,8 @@ class Answers:
             if any(asked.id == other.id for _, other in self._found):
                 raise InvalidEvent(f"resume.{index}.interruptId", f"{asked.id!r} is answered twice")
             self._require_open(asked, entry)
+            if entry["status"] != "cancelled" and asked.status == "open":
+                allows(_payload(entry), f"resume.{index}.payload")  # says where it is neither yes nor no
             self._found.append((entry, asked))
         root = self._root(self._found[0][1].run_id)
         self._waiting = [each for run_id in self._family(root) for each in self._ledger.now.run(run_id).waiting_for]

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from runfold.agui.content import edited, parts_of, text_or_none
+from runfold.agui.content import allows, edited, parts_of, text_or_none
 from runfold.agui.wire_key import MESSAGE
 from runfold.domain.parts import DataPart
 from runfold.errors import InvalidEvent
@@ -90,6 +90,8 @@ class RequestPlan:
 
     def _vote(self, raw: Any, index: int) -> None:
         resume = shaped(Resume, raw, f"resume.{index}")
+        payload = resume.payload if isinstance(resume.payload, dict) else {"payload": resume.payload}
+        is_granted = resume.status != "cancelled" and allows(payload, f"resume.{index}.payload")
         asked = self.talk.take_asked(resume.interrupt_id)
         if asked is None:
             if self.talk.answered.get(resume.interrupt_id) != raw:
@@ -98,11 +100,10 @@ class RequestPlan:
         self.talk.answered[resume.interrupt_id] = raw
         if asked.run_id not in self.resumed:
             self.resumed.append(asked.run_id)
-        payload = resume.payload if isinstance(resume.payload, dict) else {"payload": resume.payload}
-        if resume.status == "cancelled" or payload.get("approved") is False:
-            self._deny(resume, asked, payload)
-        else:
+        if is_granted:
             self._grant(asked, payload)
+        else:
+            self._deny(resume, asked, payload)
 
     def _deny(self, resume: Resume, asked: Asked, payload: dict[str, Any]) -> None:
         is_cancelled = resume.status == "cancelled"
