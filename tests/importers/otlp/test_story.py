@@ -11,7 +11,7 @@ from runfold.domain.parts import DataPart, ReasoningPart, TextPart
 from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent, items
 from runfold.importers.otlp.story import story_of
-from runfold.importers.otlp.thread import Tree
+from runfold.importers.otlp.thread import Tree, began_at
 from runfold.importers.tally import Reports
 from tests.importers.counted import counts_of
 from tests.importers.otlp.traces import (
@@ -115,6 +115,27 @@ def test_events_that_were_logged_are_told_apart_without_comparing_each_with_each
     tree = Tree([whole], [*logged, *logged], None)
     assert len(tree.by_key[whole.trace, whole.id].events) == 200
     assert compared[0] < 1000
+
+
+def test_many_spans_of_one_run_are_not_looked_through_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for the run's first, where its own span is not there, nor for the call that a tool's span is of."""
+    asked = [0]
+
+    def counting(span: Span) -> int:
+        asked[0] += 1
+        return began_at(span)
+
+    monkeypatch.setattr("runfold.importers.otlp.thread.began_at", counting)
+    spans = []
+    for number in range(200):
+        says = {"type": "tool_call", "name": "find", "arguments": {"q": number}}
+        answer = {"role": "assistant", "parts": [says], "finish_reason": "stop"}
+        spans.append(chat(2 * number + 2, 1, [], [answer], at=2 * number, lasts=0.5))
+        spans.append(tool(2 * number + 3, 1, "find", at=2 * number + 1, call=None))
+    story, _ = told(*spans)
+    assert [(ended.name, ended.how) for ended in of(story, CallEnded)] == [(c.name, "succeeded") for c in of(story, Called)]
+    assert [called.arguments for called in of(story, Called)] == [{"q": number} for number in range(200)]
+    assert asked[0] < 50 * len(spans)
 
 
 def test_a_next_trace_of_a_conversation_continues_it_and_its_history_is_not_told_again() -> None:
@@ -453,6 +474,16 @@ def test_all_counts_of_usage_are_read() -> None:
     }
     assert (used.model, used.cost, used.service_tier) == ("gpt-4o-2024-08-06", 0.5, "flex")
     assert of(story, ModelCalled)[0].finish_reasons == ("stop",)
+
+
+@pytest.mark.parametrize("name", ["gen_ai.usage.cost", "gen_ai.response.time_to_first_chunk"])
+@pytest.mark.parametrize("odd", ["0.02", -0.02, True, 1e300, "NaN"])
+def test_a_number_that_does_not_fit_is_a_problem_and_the_rest_goes_in(name: str, odd: Any) -> None:
+    story, reports = told(agent(1, lasts=9), chat(2, 1, [QUESTION], [ANSWER], at=1, attrs={name: odd}))
+    (problem,) = reports.problems
+    assert str(problem).startswith(f"t.jsonl:1: resourceSpans.0.scopeSpans.0.spans.1.{name}: is ")
+    assert (of(story, Used)[0].cost, of(story, ModelCalled)[0].ttft_ns) == (None, None)
+    assert talk(story) == TALK
 
 
 @pytest.mark.parametrize("odd", [12.5, "n/a", -1, True, 2**70])

@@ -99,8 +99,7 @@ def _began(run: SourceRun, before: list[SourceRun]) -> Began:
     about: dict[str, Any] = {"trace_id": run.key[0], "span_id": run.key[1], "service": first.service}
     if run.span is not None:
         about |= {"links": run.span.links, "agent_id": word(run.span.attributes, "gen_ai.agent.id")}
-    earlier = [other for other in before if other.over <= run.began]
-    parent = run.parent or (earlier[-1].key if earlier else None)
+    parent = run.parent or next((other.key for other in reversed(before) if other.over <= run.began), None)
     return Began(
         place=first.place,
         run=run.key,

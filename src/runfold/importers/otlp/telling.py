@@ -9,6 +9,7 @@ from runfold.domain.parts import DataPart
 from runfold.importers.acts.fields import Fields, fitting, from_nanoseconds
 from runfold.importers.acts.keeping import kept, kept_text
 from runfold.importers.acts.kinds import Act, Called, CallEnded, ModelCalled, Name, Said, Used
+from runfold.importers.otlp.calls import Call, Calls
 from runfold.importers.otlp.meaning import agent_of, kind_of, number_of, provider_of, tokens_of, word, words
 from runfold.importers.otlp.spans import Span
 from runfold.importers.otlp.thread import Key, SourceRun, Tree, began_at
@@ -23,17 +24,6 @@ _TIER = (
     "gen_ai.openai.response.service_tier",
     "gen_ai.response.service_tier",
 )
-
-
-@dataclass
-class Call:
-    """A tool call on its way through the spans."""
-
-    name: Name
-    run: Key
-    tool: str
-    ended: bool = False
-    has_span: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +41,7 @@ class Telling:
         self.tree = tree
         self.report = report
         self._mentions: defaultdict[str, list[Mention]] = defaultdict(list)
-        self._calls: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
-        """By trace and the provider's id."""
+        self._calls = Calls()
         self._of_span: dict[Key, Call] = {}
         self._exchanges: dict[Key, Exchange] = {}
 
@@ -94,12 +83,11 @@ class Telling:
         """A tool that ran: a call that an answer asked for, or else one of its own."""
         provider_id = word(span.attributes, "gen_ai.tool.call.id") or ""
         tool = word(span.attributes, "gen_ai.tool.name", "traceloop.entity.name") or kept_text(span.name)[:400] or "unknown"
-        call = self._open(span.trace, provider_id, tool, run.key)
+        call = self._calls.of_span(span.trace, provider_id, tool, run.key)
         acts: list[Act] = []
         if call is None:
-            name = self._name(span.trace, provider_id) if provider_id else (span.trace, span.id)
-            call = Call(name, run.key, tool)
-            self._calls[span.trace, provider_id].append(call)
+            name = self._calls.name(span.trace, provider_id) if provider_id else (span.trace, span.id)
+            call = self._calls.add(span.trace, provider_id, Call(name, run.key, tool))
             arguments = next((span.attributes[name] for name in _ARGUMENTS if name in span.attributes), "")
             kept_arguments = kept(arguments)
             acts.append(self._called(call, kept_arguments, provider_id, None, span, run, began_at(span)))
@@ -157,7 +145,7 @@ class Telling:
         self, said: Words, name: Name, span: Span, run: SourceRun, at: int, actor: str, *, heard: bool = False, past: bool = False
     ) -> Said:
         self._mentions[said.likeness].append(Mention(name, run.key))
-        call = next(iter(reversed(self._calls.get((span.trace, said.answers or ""), []))), None) if said.answers else None
+        call = self._calls.last(span.trace, said.answers)
         asked = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in said.calls] if heard else []
         parts = (*said.parts, DataPart(data=asked, name="tool_calls")) if asked else said.parts
         return Said(
@@ -177,33 +165,18 @@ class Telling:
     def _asked_for(self, said: Words, message: Name, span: Span, run: SourceRun) -> list[Act]:
         acts: list[Act] = []
         for number, asked in enumerate(said.calls):
-            name = self._name(span.trace, asked.id) if asked.id else (*message, "call", str(number))
-            call = Call(name, run.key, asked.name)
-            self._calls[span.trace, asked.id].append(call)
+            name = self._calls.name(span.trace, asked.id) if asked.id else (*message, "call", str(number))
+            call = self._calls.add(span.trace, asked.id, Call(name, run.key, asked.name))
             acts.append(self._called(call, asked.arguments, asked.id, message, span, run, span.end or began_at(span)))
         return acts
 
     def _answered(self, said: Words, span: Span) -> list[Act]:
         """The end of a call that no span tells of, but a message with its result."""
-        calls = self._calls.get((span.trace, said.answers), []) if said.answers else []
-        call = next((call for call in calls if not call.ended and not call.has_span), None)
+        call = self._calls.unanswered(span.trace, said.answers)
         if call is None:
             return []
         call.ended = True
         return [self._call_ended(call, "succeeded", said.result, "", "error", span, began_at(span))]
-
-    def _name(self, trace: str, provider_id: str) -> Name:
-        """What names a call: its id in its trace, and which of those that have it."""
-        return (trace, "call", provider_id, str(len(self._calls[trace, provider_id]) + 1))
-
-    def _open(self, trace: str, provider_id: str, tool: str, run: Key) -> Call | None:
-        if provider_id:
-            return next((call for call in self._calls[trace, provider_id] if not call.has_span), None)
-        for (of, _), calls in self._calls.items():
-            for call in calls if of == trace else ():
-                if call.run == run and call.tool == tool and not call.has_span and not call.ended:
-                    return call
-        return None
 
     def _called(
         self, call: Call, arguments: Any, provider_id: str, message: Name | None, span: Span, run: SourceRun, at: int
@@ -246,7 +219,7 @@ class Telling:
 
     def _model_called(self, span: Span, run: SourceRun) -> ModelCalled:
         how, code, reason = failure_of(span)
-        first_chunk = number_of(span.attributes, "gen_ai.response.time_to_first_chunk", 1e6)
+        first_chunk = self._number(span, "gen_ai.response.time_to_first_chunk", 1e6)
         return ModelCalled(
             place=span.place,
             run=run.key,
@@ -288,9 +261,16 @@ class Telling:
                 tokens=fitting(tokens, Fields(span.attributes, span.place, self.report)),
                 service_tier=word(span.attributes, *_TIER),
                 raw=raw,
-                cost=number_of(span.attributes, "gen_ai.usage.cost", 1e12),
+                cost=self._number(span, "gen_ai.usage.cost", 1e12),
             )
         ]
+
+    def _number(self, span: Span, name: str, most: float) -> float | None:
+        """An attribute that is a number from 0; any other is a problem, and left out."""
+        found = number_of(span.attributes, name, most)
+        if found is None and (value := span.attributes.get(name)) is not None:
+            self.report(span.place.at(name).problem(f"is {kept_text(str(value))[:40]!r}, not a number from 0; left out"))
+        return found
 
 
 def traceparent(key: Key) -> str:

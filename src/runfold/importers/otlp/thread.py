@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from runfold.importers.otlp.meaning import conversation_of, kind_of, tokens_of
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
@@ -18,24 +19,24 @@ Key = tuple[str, str]
 
 @dataclass
 class SourceRun:
-    """A run with the spans that are directly in it."""
+    """A run with the spans that are directly in it. What is asked of all of them is asked once all are in."""
 
     key: Key
     span: Span | None
     spans: list[Span] = field(default_factory=list)
     parent: Key | None = None
 
-    @property
+    @cached_property
     def first(self) -> Span:
         """A span of it: its own, or the first there is."""
         return self.span or min(self.spans, key=began_at)
 
-    @property
+    @cached_property
     def began(self) -> int:
         """When it began, in nanoseconds."""
         return min(began_at(span) for span in [*self.spans, *([self.span] if self.span else [])])
 
-    @property
+    @cached_property
     def over(self) -> int:
         """When the last of it was over."""
         return max(max(span.end, span.start) for span in [*self.spans, *([self.span] if self.span else [])])
