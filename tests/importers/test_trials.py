@@ -49,6 +49,16 @@ def test_a_result_that_names_its_call_goes_to_it_in_any_order(ledger: Ledger, im
     assert [call.result for call in ledger.now.tool_calls(run_id=the_run(ledger)).items] == ["for a", "for b"]
 
 
+def test_a_result_that_names_a_call_which_is_not_open_is_no_other_calls(ledger: Ledger, importing: Importing, file: Path) -> None:
+    made = [{"id": "a", "name": "look", "arguments": {}}, {"id": "b", "name": "book", "arguments": {}}]
+    again = [said("tool", "for a", id="a"), said("tool", "for a", id="a"), said("tool", "for c", id="c")]
+    messages = [said("assistant", tool_calls=made), *again, said("tool", "for b", id="b")]
+    assert importing("tau2", write(file, simulation(messages=messages))).messages == 5
+    assert [call.result for call in ledger.now.tool_calls(run_id=the_run(ledger)).items] == ["for a", "for b"]
+    tools = [message for message in ledger.run(the_run(ledger)).messages() if message.role == "tool"]
+    assert [message.tool_call_id is None for message in tools] == [False, True, True, False]
+
+
 def test_a_reward_of_nothing_is_a_failed_outcome_of_a_completed_run(ledger: Ledger, importing: Importing, file: Path) -> None:
     assert importing("tau2", write(file, results(simulation(reward=0.0)))).decisions == 1
     (outcome,) = (item.event for item in ledger.events(types=["decision.outcome_recorded"]))

@@ -5,7 +5,7 @@ the task: a reward below 1 is a failed outcome of a completed run, not a failed 
 user's are told apart by `node_id`. Costs are the benchmark's own sums, so their source is `local`; it writes 0 where it found no
 price, so a cost of 0 with tokens is not known, and only `raw` keeps it. A trial whose record breaks off, or that says nothing of
 its end, goes on. Nobody speaks as a person unless the source says that it was one. A result belongs to the open call whose id it
-names, or else to the oldest open one: ids repeat, and may be empty.
+names, or else to the oldest open one where one of the two has no id: ids repeat, and may be empty.
 """
 
 import re
@@ -191,7 +191,7 @@ class _Recorder:
     def _answered(self, said: Said) -> str | None:
         """The call that a tool's message answers."""
         named = next((ours for ours, theirs in self.open.items() if theirs and theirs == said.answers), None)
-        found = named or next(iter(self.open), None)
+        found = named or next((ours for ours, theirs in self.open.items() if not (theirs and said.answers)), None)
         if found is None:
             return None
         del self.open[found]

@@ -105,6 +105,17 @@ def test_an_aborted_turn_is_cancelled_for_the_reason_that_is_told(reason: str) -
     ]
 
 
+@pytest.mark.parametrize("kind", ["task_complete", "turn_aborted", "error"])
+def test_the_end_of_another_turn_ends_none_and_is_noted(kind: str) -> None:
+    rollout, told = begun(), list[Problem | Note]()
+    rollout.event(kind, turn_id="turn-0", reason="interrupted", message="out of tokens")
+    (session,) = reading(rollout.text(), told=told)
+    assert facts(session, Finished) == []
+    assert [str(note) for note in told] == [
+        f"events of the kind {kind!r} for turns that are not told of: no end was imported (in rollout-0.jsonl:6)"
+    ]
+
+
 def test_an_error_ends_the_turn_with_its_code_and_a_retry_does_not() -> None:
     rollout = begun()
     rollout.event("stream_error", message="Reconnecting... 1/5")

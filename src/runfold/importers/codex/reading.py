@@ -186,8 +186,10 @@ class Reader:
 
     def _ended(self, line: Line, kind: str) -> None:
         """The end of a turn: of the one that is named, or else of the one that is under way."""
-        said, turn_id = line.payload, text(line.payload.get("turn_id"))
-        place = (self.path.named(turn_id) if turn_id is not None else None) or self.path.current
+        said = line.payload
+        place = self._turn_that(text(said.get("turn_id")))
+        if place is None:
+            self._report(line.piece.note(f"events of the kind {kind!r} for turns that are not told of: no end was imported"))
         if place is None or self.path.has_ended(place):
             return
         if kind == "turn_aborted":
@@ -202,6 +204,13 @@ class Reader:
         else:
             self._calls.settle(line, place)
             self.path.finish(line, place, Finished("completed", "end_turn"), AGENT)
+
+    def _turn_that(self, turn_id: str | None) -> Place | None:
+        """The turn that is named so. The one under way has that name too, unless it has another or was not told."""
+        if turn_id is not None and (named := self.path.named(turn_id)) is not None:
+            return named
+        current = self.path.current
+        return None if turn_id is not None and current is not None and current.is_named else current
 
     def _counted(self, line: Line) -> None:
         used = self._meter.used(line.payload, self._provider, self._model, self.fault(line.piece))
