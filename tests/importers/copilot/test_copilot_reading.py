@@ -181,6 +181,76 @@ def test_what_the_agent_asks_its_person_is_an_approval_and_a_decision_once(captu
     assert [fact.chosen for _, fact in facts(session, Chosen)] == [chosen]
 
 
+NOBODY = "The user is not available to respond and will review your work later. Work autonomously and make good decisions."
+
+
+def asking(*answers: dict[str, Any], result: str | None, told: list[Problem | Note] | None = None) -> Session:
+    """A turn in which the agent asks its person, what is told of an answer, and the end of the turn."""
+    events = Events()
+    asked: dict[str, Any] = {"question": "Which colour?", "choices": ["Red", "Blue"]}
+    events.start()
+    events.say("Ask me.")
+    request = {"toolCallId": "toolu_1", "name": "ask_user", "arguments": asked}
+    events.add("assistant.message", messageId="m1", content="", toolRequests=[request])
+    for answer in answers:
+        events.add("user_input.requested", requestId="r1", toolCallId="toolu_1", **asked)
+        events.add("user_input.completed", requestId="r1", **answer)
+    events.done("toolu_1", result, **({} if result is not None else {"message": "User skipped question"}))
+    events.reply("Done.")
+    events.over(0)
+    (session,) = reading(events.text(), told=told)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("answers", "result"),
+    [
+        ([], NOBODY),
+        ([], f"User responded: {NOBODY}"),
+        ([{"answer": NOBODY, "wasFreeform": True}], f"User responded: {NOBODY}"),
+        ([], "No answer came within ten minutes."),
+    ],
+)
+def test_what_the_client_answers_where_nobody_is_there_is_no_persons_answer(answers: list[dict[str, Any]], result: str) -> None:
+    session = asking(*answers, result=result)
+    words = result.removeprefix("User responded: ")
+    assert [(actor, fact.granted, fact.response) for actor, fact in facts(session, Answered)] == [
+        ("service:copilot", True, {"answer": words})
+    ]
+    assert facts(session, Chosen) == []
+
+
+def test_an_answer_that_is_not_told_is_nobodys() -> None:
+    told: list[Problem | Note] = []
+    session = asking({"answer": None}, result=None, told=told)
+    assert [(actor, fact.granted, fact.comment) for actor, fact in facts(session, Answered)] == [
+        ("service:copilot", False, UNTOLD)
+    ]
+    assert [str(problem) for problem in told] == [
+        "0/events.jsonl:5: answer: is missing, so nobody's answer is told; the question stays open"
+    ]
+    session = asking({}, result="User selected: Blue")
+    assert [(actor, fact.response) for actor, fact in facts(session, Answered)] == [("human:user", {"answer": "Blue"})]
+
+
+@pytest.mark.parametrize("odd", [{}, {"approved": None}, {"approved": "yes"}])
+def test_a_plan_of_which_no_verdict_is_told_was_neither_approved_nor_rejected_by_a_person(odd: dict[str, Any]) -> None:
+    events, told = Events(), list[Problem | Note]()
+    events.start()
+    events.say("Plan it.")
+    events.add("exit_plan_mode.requested", requestId="r1", summary="Two steps.")
+    events.add("exit_plan_mode.completed", requestId="r1", **odd)
+    events.add("exit_plan_mode.completed", requestId="r2", approved=True)
+    events.reply("Done.")
+    events.over(0)
+    (session,) = reading(events.text(), told=told)
+    assert [(actor, fact.granted) for actor, fact in facts(session, Answered)] == [("service:copilot", False)]
+    assert [str(problem) for problem in told if isinstance(problem, Problem)] == [
+        "0/events.jsonl:4: approved: is neither true nor false, so nobody's verdict is told; the request stays open",
+        "0/events.jsonl:5: requestId: nothing is open that was asked as 'r2'; not imported",
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "by"),
     [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runfold.ids import stable_id
-from runfold.importers.copilot.records import CLIENT, FORMAT, Record
+from runfold.importers.copilot.records import CLIENT, FORMAT, VERSION, Record
 from runfold.importers.turns.turn import Fact, Finished, Session, Step, Turn, finish_id
 
 
@@ -46,7 +46,7 @@ class Turns:
 
     def id(self, prefix: str, *words: str) -> str:
         """An id within the session."""
-        return stable_id(prefix, FORMAT, self.root, *words)
+        return stable_id(prefix, FORMAT, str(VERSION), self.root, *words)
 
     def nth(self, *words: str) -> str:
         """How often the same stood in this file before."""

@@ -16,6 +16,8 @@ _ASK = "ask_user"
 """The tool with which the agent asks its person."""
 _ANSWER = re.compile(r"\AUser (?:selected|responded|answered)(?: with)?:?\s*")
 """What the client puts before the person's answer."""
+_NOBODY = "The user is not available to respond"
+"""How the client begins what it answers by itself where nobody is there."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Calls:
         put = self._questions.get(f"call {provider_id}")
         if put is not None and data.get("success") is not False and words is not None:
             del self._questions[f"call {provider_id}"]
-            self._take_answer(put, record, _ANSWER.sub("", words, count=1).strip())
+            self._take_answer(put, record, _ANSWER.sub("", words, count=1).strip(), is_marked=_ANSWER.match(words) is not None)
         self.by_provider[provider_id] = replace(known, has_ended=True)
         if (verdict := refusal_of(error)) is not None:
             self._refuse(known, record, key, verdict)
@@ -119,7 +121,7 @@ class Calls:
         request_id = text(record.data.get("requestId")) or ""
         question = self._questions.get(request_id)
         if question is None:
-            return f"requestId: nothing is open that was asked as {request_id[:80]!r}; not imported"
+            return _nothing_open(request_id)
         verdict = verdict_of(record.data, by_hook=question.by_hook)
         if verdict is None:
             kind = str(mapping(record.data.get("result")).get("kind"))[:60]
@@ -144,34 +146,43 @@ class Calls:
         fact = Asked("exit_plan_mode", "confirmation", text(record.data.get("summary")), plan, None)
         self._ask(agent, record, key, fact, None)
 
-    def answered(self, record: Record) -> None:
-        """The person answered a question, or said what they think of a plan."""
-        put = self._questions.pop(text(record.data.get("requestId")) or "", None)
+    def answered(self, record: Record) -> str | None:
+        """The person answered a question, or said what they think of a plan. Returns what is wrong with that."""
+        data, request_id = record.data, text(record.data.get("requestId")) or ""
+        put = self._questions.get(request_id)
         if put is None:
-            return
+            return _nothing_open(request_id)
         if record.type == "exit_plan_mode.completed":
-            granted = record.data.get("approved") is True
-            self._answer(put, record, Verdict(granted, PERSON, text(record.data.get("feedback"))))
-            return
-        self._questions.pop(f"call {put.call_key}", None)
-        self._take_answer(put, record, text(record.data.get("answer")))
+            if not isinstance(granted := data.get("approved"), bool):
+                return "approved: is neither true nor false, so nobody's verdict is told; the request stays open"
+            self._answer(put, record, Verdict(granted, PERSON, text(data.get("feedback"))))
+        else:
+            if (answer := text(data.get("answer"))) is None:
+                return "answer: is missing, so nobody's answer is told; the question stays open"
+            self._questions.pop(f"call {put.call_key}", None)
+            self._take_answer(put, record, answer, is_marked=True)
+        del self._questions[request_id]
+        return None
 
-    def _take_answer(self, put: _Question, record: Record, answer: str | None) -> None:
-        if answer is None:
-            self._answer(put, record, Verdict(granted=False, by=PERSON))
-            return
-        self._answer(put, record, Verdict(granted=True, by=PERSON), {"answer": answer})
-        if put.asked is not None:
+    def _take_answer(self, put: _Question, record: Record, answer: str, *, is_marked: bool) -> None:
+        """An answer is the person's where it is marked as one, and is not what the client says where nobody is there."""
+        by = PERSON if is_marked and not answer.startswith(_NOBODY) else CLIENT
+        self._answer(put, record, Verdict(granted=True, by=by), {"answer": answer})
+        if put.asked is not None and by == PERSON:
             chosen = put.asked.chosen([answer], put.approval_id)
             self.turns.add(put.turn, self.turns.id("dec", put.approval_id), chosen, PERSON, record)
 
     def settle(self, record: Record, turn: Turn) -> None:
-        """A turn ended well, so nothing is asked in it any more: what ran was let run, and nobody says by whom."""
+        """A turn ended well, so nothing is asked in it any more: what ran was let run, and nobody says by whom.
+
+        A question, and a plan, that nobody is told to have answered was not granted by that.
+        """
         for request_id, put in list(self._questions.items()):
             if put.turn is not turn:
                 continue
             known = self.by_provider.get(put.call_key or "")
-            self._answer(put, record, Verdict(known is not None and known.has_ended, CLIENT, UNTOLD))
+            has_run = known is not None and known.has_ended and put.asked is None
+            self._answer(put, record, Verdict(has_run, CLIENT, UNTOLD))
             del self._questions[request_id]
 
     def _ask(
@@ -218,3 +229,7 @@ class Calls:
         self.turns.add(known.turn, approval_id, asked, known.agent.actor, record)
         answered = Answered(approval_id, granted=False, comment=verdict.comment, call_id=known.id)
         self.turns.add(known.turn, f"answer {approval_id}", answered, verdict.by, record)
+
+
+def _nothing_open(request_id: str) -> str:
+    return f"requestId: nothing is open that was asked as {request_id[:80]!r}; not imported"

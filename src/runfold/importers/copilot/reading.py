@@ -71,14 +71,13 @@ class Reader:
             case "permission.requested":
                 self._calls.permission_requested(agent, record, key)
             case "permission.completed":
-                if (wrong := self._calls.permission_completed(record)) is not None:
-                    self._report(record.piece.problem(wrong))
+                self._tell(record, self._calls.permission_completed(record))
             case "user_input.requested":
                 self._calls.input_requested(agent, record, key)
             case "exit_plan_mode.requested":
                 self._calls.plan_offered(agent, record, key)
             case "user_input.completed" | "exit_plan_mode.completed":
-                self._calls.answered(record)
+                self._tell(record, self._calls.answered(record))
             case "subagent.started":
                 self._spawn(record, key)
             case "subagent.completed" | "subagent.failed":
@@ -87,6 +86,10 @@ class Reader:
                 self._stop(agent, record)
             case _:
                 self._session_event(agent, record, key)
+
+    def _tell(self, record: Record, wrong: str | None) -> None:
+        if wrong is not None:
+            self._report(record.piece.problem(wrong))
 
     def _session_event(self, agent: Agent, record: Record, key: str) -> None:
         match record.type:

@@ -10,7 +10,8 @@ from runfold.importers.format import OF_A_FILE
 from runfold.importers.sources import Piece, Report, SourceFile, lines
 from runfold.importers.turns.values import Fault, mapping, moment, tell_misfits, text
 
-FORMAT = "copilot"
+FORMAT, VERSION = "copilot", 2
+"""The importer's version is of what it reads: since the second, an answer is a person's only where it is told as one."""
 PERSON, AGENT, CLIENT = "human:user", "agent:copilot", "service:copilot"
 
 

@@ -14,7 +14,7 @@ from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.copilot.reading import Reader
 from runfold.importers.copilot.records import FORMAT as NAME
-from runfold.importers.copilot.records import Head, head_of, record_of
+from runfold.importers.copilot.records import VERSION, Head, head_of, record_of
 from runfold.importers.format import Format, Parts, SourceThread, still_one
 from runfold.importers.sources import Report, SourceFile, guarded, lines, why
 from runfold.importers.tally import Problem, Reports
@@ -43,7 +43,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
     """The session in files that belong together; None where nothing has happened yet."""
     root, heads = still_one(_members(files).items(), report)
     ids = tuple(dict.fromkeys(head.session_id for head in heads if head.session_id is not None)) or (root,)
-    session = Session(stable_id("thread", NAME, root), NAME, ids[0], ids, _about(heads[0]))
+    session = Session(stable_id("thread", NAME, str(VERSION), root), NAME, ids[0], ids, _about(heads[0]))
     digests: set[str] = set()
     for head in heads:
         _read(root, head, session, digests, report)
@@ -56,6 +56,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         ids,
         sum(head.file.size for head in heads),
         partial(record, session),
+        replaces=(stable_id("thread", NAME, root),),
         files=tuple(head.file for head in heads),
     )
 
@@ -85,4 +86,4 @@ def _about(head: Head) -> dict[str, object]:
     return {name: value for name, value in about.items() if isinstance(value, str)}
 
 
-FORMAT = Format.of_parts(lambda name: name.endswith(".jsonl"), Parts(together, thread))
+FORMAT = Format.of_parts(lambda name: name.endswith(".jsonl"), Parts(together, thread), VERSION)
