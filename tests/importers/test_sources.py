@@ -201,6 +201,27 @@ def test_a_piece_knows_its_line_and_its_place() -> None:
     assert third.members()["b"].source == '"c"'
 
 
+class _Counted(str):
+    """A text that notes how much of it was looked through for line ends."""
+
+    looked_at = 0
+
+    def count(self, what: str, start: int = 0, end: int | None = None, /) -> int:  # type: ignore[override]
+        end = len(self) if end is None else min(end, len(self))
+        _Counted.looked_at += end - start
+        return super().count(what, start, end)
+
+
+def test_the_lines_of_many_pieces_are_found_without_counting_all_before_each() -> None:
+    text = _Counted("[" + ",\n".join(f'{{"number": {number},\n"x": "{"x" * 90}"}}' for number in range(5_000)) + "]")
+    pieces = list(Piece("f", text, 0, len(text)).elements())
+    assert [piece.line for piece in pieces] == [1 + 2 * number for number in range(5_000)]
+    forward = _Counted.looked_at
+    assert [piece.members()["x"].line for piece in reversed(pieces)] == [2 + 2 * number for number in reversed(range(5_000))]
+    assert forward < 5_000 * 2**16 + len(text), "a step for each at most, and the whole once"
+    assert forward < sum(piece.start for piece in pieces) / 4
+
+
 @pytest.mark.parametrize("broken", ['{"a" 1}', "{1: 2}", '{"a": 1', '{"a": 1 "b": 2}', '{"a": 1, "a": 2}', "[]", ""])
 def test_a_broken_object_is_refused(broken: str) -> None:
     with pytest.raises(InvalidEvent):

@@ -1,10 +1,12 @@
 """Pieces of JSON text: read only where a format asks, so that what is wrong with one is told with its place."""
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -63,6 +65,26 @@ class CamelShape(Shape):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
+class LineNumbers:
+    """On which line of a text something stands, without counting all lines before it each time."""
+
+    _STEP = 1 << 16
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _before(self) -> list[int]:
+        """How many lines end before each step."""
+        ends = (self._text.count("\n", at, at + self._STEP) for at in range(0, len(self._text), self._STEP))
+        return list(itertools.accumulate(ends, initial=0))
+
+    def ended_before(self, at: int) -> int:
+        """Return how many lines end before a character."""
+        step = at // self._STEP
+        return self._before[step] + self._text.count("\n", step * self._STEP, at)
+
+
 @dataclass(slots=True)
 class Piece:
     """A part of a JSON text that is not parsed yet. `path` is where it stands in its document: `simulations.3.messages.7`."""
@@ -79,11 +101,14 @@ class Piece:
     """Its text as bytes, where it is one record of its own line."""
     parsed: Any = field(default=UNREAD, repr=False, compare=False)
     """What a fast parser read of these."""
+    numbers: LineNumbers | None = field(default=None, repr=False, compare=False)
+    """Of the text's lines, where there are several parts of it."""
 
     @property
     def line(self) -> int:
         """The line of its file on which it begins."""
-        return self.first_line + self.text.count("\n", 0, self.start)
+        ended = self.text.count("\n", 0, self.start) if self.numbers is None else self.numbers.ended_before(self.start)
+        return self.first_line + ended
 
     @property
     def name(self) -> str:
@@ -168,7 +193,9 @@ class Piece:
 
     def part(self, start: int, end: int, name: str) -> "Piece":
         """Return a part of it, from one character of the text to another."""
-        return Piece(self.file, self.text, start, end, f"{self.path}.{name}".lstrip("."), self.first_line, self.report)
+        self.numbers = self.numbers or LineNumbers(self.text)
+        path = f"{self.path}.{name}".lstrip(".")
+        return Piece(self.file, self.text, start, end, path, self.first_line, self.report, numbers=self.numbers)
 
     def _repeat(self, found: "dict[str, Piece]", key: str) -> None:
         """The last member of a name is taken; those before it are kept under another one."""

@@ -105,7 +105,7 @@ def _several(line: Piece, is_whole: bool) -> Iterator[Piece]:
     if len(ends) > 1:
         line.tell(SEVERAL)
     for start, end in itertools.pairwise([0, *ends]):
-        yield Piece(line.file, line.text, skip(line.text, start), end, "", line.first_line, line.report)
+        yield line.part(skip(line.text, start), end, "")
 
 
 def _end(text: str, at: int) -> int | None:
