@@ -16,10 +16,10 @@ from runfold import Ledger, Settings
 from runfold.errors import InvalidEvent, UsageError
 from runfold.importers.cleaning import ESCAPED
 from runfold.importers.following import Follower
-from runfold.importers.formats import names
+from runfold.importers.formats import named, names
 from runfold.importers.importing import import_paths
 from runfold.importers.sources import BROKEN_OFF, NULS, SEVERAL, Piece, SourceFile, lines
-from runfold.importers.tally import Reports, Tally
+from runfold.importers.tally import MOST_STRANGE, Reports, Tally
 from tests.importers.conftest import SessionFile, text
 
 Importing = Callable[..., Tally]
@@ -278,6 +278,17 @@ def test_lines_are_read_without_holding_the_file(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert count == 9000
     assert peak < 4 * 2**20, "a file of nine million bytes"
+
+
+@pytest.mark.parametrize("format", ["claude-code", "codex", "copilot"])
+@pytest.mark.parametrize(("lines", "rest"), [(2, ""), (MOST_STRANGE + 1, "; the rest of the file is not read")])
+def test_a_file_of_another_kind_is_told_once_and_a_large_one_is_not_read_to_its_end(format: str, lines: int, rest: str) -> None:
+    raw, reports = b"12:00 this is a log of another program\n" * lines, Reports()
+    assert list(named(format).read([SourceFile("rollout-log.jsonl", None, len(raw), raw)], reports.take)) == []
+    (problem,) = reports.problems
+    assert problem.line == 1
+    assert problem.reason.startswith("no line is ")
+    assert problem.reason.endswith(f"Extra data: line 1 column 3 (char 2){rest}")
 
 
 def test_what_stands_before_a_break_in_a_packed_file_is_read() -> None:

@@ -26,6 +26,8 @@ COUNTS = (
     "output_tokens",
 )
 """Counts of what the ledger holds of the imported threads: the same after the first import and after the second."""
+MOST_STRANGE = 1_000
+"""Lines that cannot be taken before the first that can: then a file is no longer read."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ class Reports:
         with self._turn:
             known = self.by_kind.get(told.kind)
             self.by_kind[told.kind] = replace(known, count=known.count + told.count) if known else told
+
+    @property
+    def is_strange(self) -> bool:
+        """Return whether so many lines of a file cannot be taken that it is another kind's, where none could be so far."""
+        return len(self.problems) >= MOST_STRANGE
+
+    def keep_first(self, wanted: str) -> None:
+        """Keep one of the problems of a file of which no line is what was wanted."""
+        if len(self.problems) > 1:
+            first, rest = self.problems[0], "; the rest of the file is not read" if self.is_strange else ""
+            self.problems[:] = [Problem(first.file, first.line, f"no line is {wanted}; {first.reason}{rest}")]
 
     def tell(self, report: Callable[[Problem | Note], None]) -> None:
         """Report all of it elsewhere."""

@@ -80,9 +80,10 @@ class ThreadFiles:
                 recognised += self._take(piece, file, nodes, queue, reports.take)
             except OF_A_RECORD as error:
                 reports.take(piece.problem(why(error)))
-        problems = reports.problems
-        if not recognised and len(problems) > 1:
-            problems[:] = [Problem(file.file.name, problems[0].line, f"no line is one of Claude Code's; {problems[0].reason}")]
+            if not recognised and reports.is_strange:
+                break
+        if not recognised:
+            reports.keep_first("one of Claude Code's")
         reports.tell(self._report)
 
     def _take(self, piece: Piece, file: Indexed, nodes: Nodes, queue: Queue, report: Report) -> bool:

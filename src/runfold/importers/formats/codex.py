@@ -90,6 +90,8 @@ class _Reading:
         reader = self._reader(head, reports.take)
         try:
             for piece in pieces(head.file, reports.take):
+                if not known and reports.is_strange:
+                    break
                 self._digests.add(piece.digest)
                 with guarded(piece, reports.take):
                     line = line_of(piece, reader.fault(piece))
@@ -107,9 +109,8 @@ class _Reading:
         reader.close()
         if reader.path.before and head.session_id is not None:
             self._firsts.setdefault(head.session_id, reader.path.before[0].run_id)
-        if not known and len(reports.problems) > 1:
-            told = reports.problems[0]
-            reports.problems[:] = [Problem(told.file, told.line, f"no line is one of a Codex rollout; {told.reason}")]
+        if not known:
+            reports.keep_first("one of a Codex rollout")
         reports.tell(self._report)
 
     def _reader(self, head: Head, report: Report) -> Reader:

@@ -66,6 +66,8 @@ def _read(root: str, head: Head, session: Session, digests: set[str], report: Re
     reader = Reader(root, session, reports.take)
     try:
         for piece in lines(head.file, reports.take):
+            if not known and reports.is_strange:
+                break
             digests.add(piece.digest)
             with guarded(piece, reports.take):
                 event = record_of(piece, reader.fault(piece))
@@ -73,9 +75,8 @@ def _read(root: str, head: Head, session: Session, digests: set[str], report: Re
                 reader.take(replace(event, at=at))
     except InvalidEvent as error:
         reports.take(Problem(head.file.name, None, why(error)))
-    if not known and len(reports.problems) > 1:
-        first = reports.problems[0]
-        reports.problems[:] = [Problem(first.file, first.line, f"no line is an event of the Copilot CLI; {first.reason}")]
+    if not known:
+        reports.keep_first("an event of the Copilot CLI")
     reports.tell(report)
 
 
