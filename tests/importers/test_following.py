@@ -206,6 +206,17 @@ def test_what_cannot_be_read_is_told_once_its_file_is_still_and_once_alone(follo
     assert len(problems) == following.followed.problems == 3
 
 
+def test_a_problem_is_told_though_a_file_grows_whose_name_its_files_begins_with(follower: Any, tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    following, growing = follower(problem=problems.append), session(tmp_path, 1)
+    growing.path.with_name(f"{growing.path.name}.gz").write_bytes(b"\x1f\x8bbroken")
+    for _ in range(2):
+        following.look()
+        growing.say("More?")
+        growing.write()
+    assert [Path(problem.file).name for problem in problems] == ["1.jsonl.gz"]
+
+
 def test_what_cannot_be_followed_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="standard input and pipes cannot be followed"):
         Follower(ledger, "claude-code", ["-"])

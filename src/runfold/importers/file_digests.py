@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from runfold.importers.files import CHUNK, SourceFile
 
 def imported_files(files: Iterable[SourceFile]) -> tuple[ImportedFile, ...]:
     """Return the digests of files, without those that changed since they were found, or are not to be read any more."""
-    return tuple(found for file in files if (found := _imported(file)) is not None)
+    return tuple(dict.fromkeys(found for file in files if (found := _imported(file)) is not None))
 
 
 def _imported(file: SourceFile) -> ImportedFile | None:
     if file.path is None:
-        return _of_data(file)
+        return _of_data(replace(file, part=None))
     try:
         now = file.path.stat()
         return _of_file(file.path, now.st_size, now.st_mtime_ns, file.most) if now.st_size == file.size else None

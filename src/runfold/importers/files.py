@@ -35,6 +35,19 @@ _GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some lines of a file."""
+
+    first_line: int
+    start: int
+    """Bytes of text before them."""
+    end: int | None
+    """Bytes of text before what follows them; None where nothing does."""
+    skipped: int | None
+    """Bytes of the file before its text; None where that stands there otherwise."""
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file, or standard input or a pipe, whose bytes were read already."""
 
@@ -47,17 +60,28 @@ class SourceFile:
     stamp: Stamp | None = field(default=None, repr=False, compare=False)
     looks: Looks | None = field(default=None, repr=False, compare=False)
     """What was found in it earlier, where it is looked at again and again; then it has a stamp."""
+    part: Part | None = None
+    """The lines that are meant; None where all are."""
 
     def looked_at(self, kind: str, look: Callable[[], T]) -> T:
         """Return what a look at it finds, or found when it was the same."""
         if self.looks is None or self.stamp is None:
             return look()
+        if self.part is not None:
+            kind = f"{kind} from byte {self.part.start}"
         return self.looks.once(kind, self.name, self.stamp, look)
 
     @property
     def plain_name(self) -> str:
         """Return its name without folders and without `.gz`."""
         return Path(self.name).name.removesuffix(".gz")
+
+    @property
+    def share(self) -> int:
+        """Return its bytes, of a part about those of the part."""
+        if self.part is None:
+            return self.size
+        return max(0, (self.size if self.part.end is None else self.part.end) - self.part.start)
 
     def read(self) -> bytes:
         """Return its bytes, unpacked and in UTF-8. Raises InvalidEvent as `chunks` does."""
@@ -71,13 +95,32 @@ class SourceFile:
         if self.size > self.most:
             raise self._too_large(f"is {self.size:,} bytes, more than the limit of {self.most:,} for one file")
         try:
-            yield from _in_utf8(filter(None, self.unpacked()))
+            yield from self._text()
         except OSError as error:
             raise InvalidEvent("", f"cannot be read: {error.strerror or error}") from None
         except GrowsTooLarge as error:
             raise self._too_large(str(error)) from None
         except NotWhole as error:
             raise InvalidEvent("", f"is not a whole gzip file: it {error}") from None
+
+    def _text(self) -> Iterator[bytes]:
+        if (part := self.part) is None:
+            yield from _in_utf8(filter(None, self.unpacked()))
+        elif part.skipped is None:
+            yield from _between(_in_utf8(filter(None, self.unpacked())), part.start, part.end)
+        else:
+            with self._opened() as opened:
+                opened.seek(part.skipped + part.start)
+                chunks = iter(lambda: opened.read(CHUNK), b"")
+                yield from _between(chunks, 0, None if part.end is None else part.end - part.start)
+
+    def bytes_before_text(self) -> int | None:
+        """Return how many bytes stand before its text; None where that does not stand in it as it is. Raises OSError."""
+        with self._opened() as opened:
+            first = opened.read(4)
+        if first.startswith((zstd.MAGIC, _GZIP, *_MARKS)):
+            return None
+        return len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
 
     def is_packed(self) -> bool:
         """Return whether it is packed with gzip or Zstandard. Raises OSError."""
@@ -109,6 +152,16 @@ def _gunzipped(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
         for at in range(0, len(chunk), PACKED):
             yield unpacker.take(chunk[at : at + PACKED])
     unpacker.finish()
+
+
+def _between(chunks: Iterable[bytes], start: int, end: int | None) -> Iterator[bytes]:
+    """What stands between two bytes of all that comes."""
+    at = 0
+    for chunk in chunks:
+        yield chunk[max(0, start - at) : None if end is None else max(0, end - at)]
+        at += len(chunk)
+        if end is not None and at >= end:
+            return
 
 
 def _in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:

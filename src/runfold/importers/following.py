@@ -173,7 +173,7 @@ class Follower:
     def _import(self, files: Sequence[SourceFile], changed: set[str]) -> None:
         reports = Reports()
         groups = [group for group in self._groups(files, reports) if any(str(file.path) in changed for file in group)]
-        size = sum(file.size for group in groups for file in group)
+        size = sum(file.share for group in groups for file in group)
         done = _Done(self, size)
         wanted = processes_for(size) if self._processes is None else self._processes
         if wanted > 1 and len(groups) > 1:
@@ -221,7 +221,7 @@ class Follower:
     def _tell_problems(self, unsettled: AbstractSet[str]) -> None:
         """Tell the problems that were found, and forget those of files that have changed since, or are there no more."""
         for problem in dict.fromkeys(self._found):
-            if problem not in self._problems and not any(problem.file.startswith(path) for path in unsettled):
+            if problem not in self._problems and not any(_is_of(problem, path) for path in unsettled):
                 self._problems.add(problem)
                 self.followed.problems += 1
                 self._told.problem(problem)
@@ -260,6 +260,11 @@ def _inside(folder: Path, wants: Callable[[str], bool]) -> Iterator[str]:
     for root, folders, names in os.walk(folder):
         folders.sort()
         yield from (os.path.join(root, name) for name in sorted(names) if wants(name.removesuffix(".gz")))  # noqa: PTH118
+
+
+def _is_of(problem: Problem, path: str) -> bool:
+    """Return whether a problem is a file's: it names that, or a member of it."""
+    return problem.file == path or problem.file.startswith(f"{path}/")
 
 
 def _passes(error: BaseException) -> bool:

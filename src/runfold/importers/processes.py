@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from runfold.child import run_module, usable_processors
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
+from runfold.importers.files import Part
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.source_import import Outcome
@@ -83,7 +84,7 @@ def store_groups(
 
 
 def _size(group: Group) -> int:
-    return sum(file.size for file in group)
+    return sum(file.share for file in group)
 
 
 def _take(message: dict[str, Any], done: Callable[[Outcome], None], reports: Reports) -> None:
@@ -96,6 +97,17 @@ def _take(message: dict[str, Any], done: Callable[[Outcome], None], reports: Rep
             raise LedgerUnavailable(fact, NEXT_STEP)
         case {"error": fact}:
             raise LedgerError(fact)
+
+
+def _handed_over(file: SourceFile) -> dict[str, Any]:
+    """What a process needs to read a file."""
+    told = {"name": file.name, "path": str(file.path), "size": file.size, "most": file.most}
+    return told if file.part is None else {**told, "part": asdict(file.part)}
+
+
+def _taken_over(told: dict[str, Any]) -> SourceFile:
+    part = Part(**told["part"]) if "part" in told else None
+    return SourceFile(**{**told, "path": Path(told["path"]), "part": part})
 
 
 def _told(reports: Reports) -> dict[str, Any]:
@@ -150,8 +162,7 @@ class _Process:
         if group is None:
             self._hang_up()
         else:
-            files = [{"name": file.name, "path": str(file.path), "size": file.size, "most": file.most} for file in group]
-            self._say(json.dumps({"files": files}))
+            self._say(json.dumps({"files": [_handed_over(file) for file in group]}))
 
     def _say(self, message: str) -> None:
         assert self.process.stdin is not None, "it was asked for"  # noqa: S101
@@ -212,7 +223,7 @@ def _groups(reports: Reports) -> Iterable[Group]:
     """The groups as they come; when the next one is asked for, what was found in the one before is told."""
     for line in sys.stdin:
         files = json.loads(line)["files"]
-        yield [SourceFile(**{**file, "path": Path(file["path"])}) for file in files]
+        yield [_taken_over(file) for file in files]
         reach("files read")
         _tell({"read": _told(reports)})
         reports.problems.clear()

@@ -48,9 +48,10 @@ def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
     Objects that stand on one line are told apart, and noted. So is a last line that breaks off: the file is still written.
     Where the file itself breaks off, that is a problem, and what stands before goes in.
     """
-    number, raw = 0, b""
+    first, raw = 1 if file.part is None else file.part.first_line, b""
+    number = first - 1
     try:
-        for number, (raw, is_whole) in enumerate(_raw_lines(file), 1):
+        for number, (raw, is_whole) in enumerate(raw_lines(file), first):
             if stripped := raw.strip(_BLANKS):
                 yield from _records(file, number, stripped, is_whole, report)
             elif b"\0" in raw:
@@ -67,8 +68,8 @@ def _piece(file: SourceFile, line: int, raw: bytes, report: Report | None) -> Pi
     return piece
 
 
-def _raw_lines(file: SourceFile) -> Iterator[tuple[bytes, bool]]:
-    """The lines of a file without their ends, and whether they have one."""
+def raw_lines(file: SourceFile) -> Iterator[tuple[bytes, bool]]:
+    """Yield the lines of a file without their ends, and whether they have one. Raises InvalidEvent."""
     rest = list[bytes]()
     for chunk in file.chunks():
         *ended, last = chunk.split(b"\n")

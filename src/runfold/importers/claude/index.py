@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+import orjson
+
 from runfold.importers.claude.lines import MESSAGES, identity_of, moment_of, text_of
+from runfold.importers.sections import Found
 from runfold.importers.sources import OF_A_RECORD, UNREAD, Piece, SourceFile, lines
 
 _AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")
+_SESSION = re.compile(rb'"sessionId"\s*:\s*"([^"\\]+)"')
+_ROOT = re.compile(rb'"parentUuid"\s*:\s*null')
 
 Tie = tuple[str, str]
 
@@ -41,6 +46,49 @@ class Indexed:
     continued_in: set[str] = field(default_factory=set)
     agents: set[str] = field(default_factory=set)
     """The sub-agents that it and its lines name."""
+
+
+class Watch:
+    """Watches the lines of a file for the beginning of another session than the one before.
+
+    That is a line which hangs from nothing, of a session that no line before it names. What a fork or a resumed session copies
+    hangs from lines of its own; sub-agents and compactions begin in their own session.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: set[str] = set()
+        self._last = b"\n"
+        """How the line before names its session: mostly the next one does so too."""
+
+    def __call__(self, raw: bytes) -> Found:
+        """Take in the next line."""
+        return "goes on" if self._last in raw else self._look_at(raw)
+
+    def _look_at(self, raw: bytes) -> Found:
+        named = _SESSION.search(raw)
+        session = None if named is None else named[1].decode(errors="replace")
+        is_known = session is None or session in self._sessions
+        if b'"uuid"' not in raw:
+            return "goes on" if session is not None and is_known else "waits"
+        is_another = bool(self._sessions) and not is_known and _ROOT.search(raw) is not None and _is_first_of(raw, session)
+        if is_another:
+            self._sessions = set()
+        if named is not None and session is not None:
+            self._sessions.add(session)
+            self._last = named[0]
+        return "begins" if is_another else "goes on"
+
+
+def _is_first_of(raw: bytes, session: str | None) -> bool:
+    """Return whether a line hangs from nothing in a session."""
+    try:
+        record = orjson.loads(raw.strip(b" \t\r\0"))
+    except ValueError:
+        return False
+    if not isinstance(record, dict):
+        return False
+    hangs = record.get("parentUuid") or record.get("logicalParentUuid") or record.get("isSidechain") is True
+    return not hangs and text_of(record, "uuid") is not None and text_of(record, "sessionId") == session
 
 
 def named(file: SourceFile, number: int) -> Indexed:

@@ -11,7 +11,8 @@ from uuid import UUID
 from runfold.errors import InvalidEvent
 from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.format import OF_A_FILE
-from runfold.importers.sources import SourceFile
+from runfold.importers.sections import Found
+from runfold.importers.sources import OF_A_RECORD, Piece, SourceFile
 from runfold.importers.turns.values import mapping, text
 
 _KEPT = (
@@ -117,6 +118,47 @@ def head_of(file: SourceFile) -> Head:
     except InvalidEvent:
         return Head(file, tuple(metas))
     return Head(file, tuple(metas))
+
+
+class Watch:
+    """Watches the lines of a file for the beginning of another session than the one that it began with.
+
+    What a session is told to be may come again, and a fork copies that of others; only the first lines of a file tell all of
+    them. So another one begins with one that these did not name, or that is to the letter what a fork copied.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, dict[str, Any]] = {}
+        """What the first lines tell of sessions: of the session's own, and of those whose lines it copies."""
+        self._is_first = True
+        """Whether no other lines have come yet."""
+
+    def __call__(self, raw: bytes) -> Found:
+        """Take in the next line."""
+        meta = _told_in(raw) if b'"session_meta"' in raw or b'"instructions"' in raw else None
+        session = None if meta is None else session_id_of(meta)
+        if meta is None or session is None:
+            self._is_first = self._is_first and not raw.strip()
+            return "goes on"
+        is_another = bool(self._told) and not self._is_first and self._is_another(session, meta)
+        if is_another:
+            self._told, self._is_first = {}, True
+        if self._is_first or not self._told:
+            self._told.setdefault(session, meta)
+        return "begins" if is_another else "goes on"
+
+    def _is_another(self, session: str, meta: dict[str, Any]) -> bool:
+        own, *_ = self._told
+        return session not in self._told or (session != own and meta == self._told[session])
+
+
+def _told_in(raw: bytes) -> dict[str, Any] | None:
+    """What a line tells of a session; None for any other line."""
+    try:
+        line = line_of(Piece("", text := raw.decode().strip(" \t\r\0"), 0, len(text)), lambda _: None)
+    except OF_A_RECORD:  # told when the line is read
+        return None
+    return line.payload if line is not None and line.kind == META else None
 
 
 @dataclass

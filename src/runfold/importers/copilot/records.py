@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from runfold.errors import InvalidEvent
 from runfold.importers.format import OF_A_FILE
+from runfold.importers.sections import Found
 from runfold.importers.sources import Piece, Report, SourceFile, lines
 from runfold.importers.turns.values import Fault, mapping, moment, tell_misfits, text
 
@@ -63,6 +66,29 @@ class Head:
     def session_id(self) -> str | None:
         """Return the session's id."""
         return text(self.about.get("sessionId"))
+
+
+class Watch:
+    """Watches the lines of a file for the beginning of another session than the one before."""
+
+    def __init__(self) -> None:
+        self._session: str | None = None
+
+    def __call__(self, raw: bytes) -> Found:
+        """Take in the next line."""
+        if b'"session.start"' not in raw or (session := _started(raw)) is None:
+            return "goes on"
+        before, self._session = self._session, session
+        return "goes on" if before in {None, session} else "begins"
+
+
+def _started(raw: bytes) -> str | None:
+    """The session that begins with a line; None where none does."""
+    try:
+        found = mapping(orjson.loads(raw.strip(b" \t\r\0")))
+    except ValueError:
+        return None
+    return text(mapping(found.get("data")).get("sessionId")) if found.get("type") == "session.start" else None
 
 
 def head_of(file: SourceFile) -> Head:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from runfold.importers.claude.ids import VERSION
-from runfold.importers.claude.index import Indexed, indexed, named, threads_of
+from runfold.importers.claude.index import Indexed, Watch, indexed, named, threads_of
 from runfold.importers.claude.reading import ThreadFiles, disagreeing
 from runfold.importers.claude.recording import record
 from runfold.importers.format import Format, Parts, SourceThread
+from runfold.importers.sections import sections
 from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Problem
 
@@ -24,13 +25,12 @@ _META_FILE = re.compile(r"agent-(.+)\.meta\.json")
 def together(files: Sequence[SourceFile], report: Report) -> Iterator[Sequence[SourceFile]]:
     """The files of each thread, main files first, with what stands beside its sub-agents' files."""
     metas, found = _metas(files), list[Indexed]()
-    for file in files:
-        if _META_FILE.fullmatch(file.plain_name):
-            continue
+    mains = [file for file in files if not _META_FILE.fullmatch(file.plain_name)]
+    for part in (part for file in mains for part in sections(file, Watch)):
         try:
-            found.append(file.looked_at("index", partial(indexed, file, len(found))))
+            found.append(part.looked_at("index", partial(indexed, part, len(found))))
         except OF_A_RECORD as error:
-            report(Problem(file.name, None, why(error)))
+            report(Problem(part.name, None, why(error)))
     threads = threads_of(found)
     for left, session in disagreeing(threads):
         reason = f"says that it went on in session {session}, which has no message of it; they were imported as two threads"
@@ -53,7 +53,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         next(iter(session.story.sessions), session.thread_id),
         whole.digest,
         session.story.sessions,
-        sum(file.file.size for file in members),
+        sum(file.file.share for file in members),
         partial(record, session),
         claims=session.claims,
         joins=session.joins,

@@ -12,12 +12,13 @@ from functools import partial
 from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
-from runfold.importers.codex.heads import Head, Heads, head_of
+from runfold.importers.codex.heads import Head, Heads, Watch, head_of
 from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.codex.path import FORMAT as NAME
 from runfold.importers.codex.path import Spawner
 from runfold.importers.codex.reading import Reader
 from runfold.importers.format import Format, Parts, SourceThread, still_one
+from runfold.importers.sections import sections
 from runfold.importers.sources import Report, SourceFile, guarded, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -31,7 +32,8 @@ _ABOUT = ("cwd", "originator", "cli_version", "source")
 
 def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
     """The files of each conversation, with its forks and sub-agents."""
-    return ([head.file for head in members] for _, members in _members(files))
+    parts = [part for file in files for part in sections(file, Watch)]
+    return ([head.file for head in members] for _, members in _members(parts))
 
 
 def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
@@ -80,7 +82,7 @@ class _Reading:
             self.session.external_ref or self._root,
             digest("\n".join(sorted(self._digests))),
             self.session.source_ids,
-            sum(head.file.size for head in self._heads),
+            sum(head.file.share for head in self._heads),
             partial(record, self.session),
             files=tuple(head.file for head in self._heads),
         )

@@ -14,8 +14,9 @@ from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.copilot.reading import Reader
 from runfold.importers.copilot.records import FORMAT as NAME
-from runfold.importers.copilot.records import VERSION, Head, head_of, record_of
+from runfold.importers.copilot.records import VERSION, Head, Watch, head_of, record_of
 from runfold.importers.format import Format, Parts, SourceThread, still_one
+from runfold.importers.sections import sections
 from runfold.importers.sources import Report, SourceFile, guarded, lines, why
 from runfold.importers.tally import Problem, Reports
 from runfold.importers.turns.recording import record
@@ -27,7 +28,8 @@ _PLACE = ("cwd", "gitRoot", "branch", "repository")
 
 def together(files: Sequence[SourceFile], _: Report) -> Iterator[Sequence[SourceFile]]:
     """The files of each session."""
-    return ([head.file for head in members] for members in _members(files).values())
+    parts = [part for file in files for part in sections(file, Watch)]
+    return ([head.file for head in members] for members in _members(parts).values())
 
 
 def _members(files: Sequence[SourceFile]) -> dict[str, list[Head]]:
@@ -54,7 +56,7 @@ def thread(files: Sequence[SourceFile], report: Report) -> SourceThread | None:
         ids[0],
         digest("\n".join(sorted(digests))),
         ids,
-        sum(head.file.size for head in heads),
+        sum(head.file.share for head in heads),
         partial(record, session),
         replaces=(stable_id("thread", NAME, root),),
         files=tuple(head.file for head in heads),

@@ -1,0 +1,47 @@
+"""Files in which several sessions stand one after the other, as `cat` and `zcat` leave them: each is a part of its file."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal
+
+from runfold.errors import InvalidEvent
+from runfold.importers.files import Part, SourceFile
+from runfold.importers.sources import raw_lines
+
+Found = Literal["begins", "waits", "goes on"]
+"""What a line is: the first of another session than the lines before it; the next session's, if one begins right after it; or
+the same session's."""
+Watch = Callable[[bytes], Found]
+"""Told the lines of one file, one after the other."""
+
+
+def sections(file: SourceFile, watch: Callable[[], Watch]) -> list[SourceFile]:
+    """Return the parts of a file that are a session each; the file itself where it holds no more than one."""
+    parts = file.looked_at("sections", lambda: _parts(file, watch()))
+    return [replace(file, part=part) for part in parts] or [file]
+
+
+def _parts(file: SourceFile, watch: Watch) -> list[Part]:
+    """The lines of each session; nothing where there is no more than one."""
+    begun = list[tuple[int, int]]()
+    skipped: int | None = None
+    with contextlib.suppress(InvalidEvent, OSError):  # told when it is read
+        begun.extend(_begun(file, watch))  # what was found until then stays
+        skipped = file.bytes_before_text()
+    ends = [*(at for _, at in begun), None]
+    return [Part(line, at, end, skipped) for (line, at), end in zip([(1, 0), *begun], ends, strict=True)] if begun else []
+
+
+def _begun(file: SourceFile, watch: Watch) -> Iterator[tuple[int, int]]:
+    """The lines with which further sessions begin, and how many bytes of text stand before each."""
+    waiting, at = None, 0
+    for number, (raw, _) in enumerate(raw_lines(file), 1):
+        here = watch(raw)
+        if here == "begins":
+            yield waiting or (number, at)
+        if here == "waits":
+            waiting = waiting or (number, at)
+        elif raw.strip():
+            waiting = None
+        at += len(raw) + 1
