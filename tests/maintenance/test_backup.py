@@ -1,6 +1,8 @@
 """A backup holds the log whole, as of one moment; restored, it begins a new history, and its rights are as migrations say."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from runfold import HistoryChanged, Ledger, Settings
 from runfold.errors import BackupRefused, MigrationRefused
-from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, sums_of
+from runfold.maintenance.backup import STAYS, TRAVELS, back_up, note_of, read_note, sums_of
 from runfold.maintenance.checking import LogCheck
 from runfold.maintenance.pg_programs import environment_of, find_program, running
 from runfold.maintenance.restore import restore
@@ -20,6 +22,7 @@ from runfold.store.setup import rights
 from runfold.store.setup.migrate import migrate
 from tests.backups import events, owners_and_grants, tell
 from tests.databases import TestDatabase
+from tests.waiting import until
 
 ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader")
 
@@ -284,6 +287,49 @@ def test_a_backup_takes_the_place_of_nothing_but_an_older_one(story: Ledger, dat
     for folder in (".", "", "/"):
         with pytest.raises(BackupRefused, match="is a folder; name a file in it"):
             back_up(database.admin_url, Path(folder), None, replace=True)
+
+
+def test_of_two_backups_to_one_file_at_once_the_second_is_refused_and_disturbs_nothing(
+    story: Ledger, database: TestDatabase, empty: TestDatabase, file: Path, tmp_path: Path
+) -> None:
+    refused: list[str] = []
+
+    def meanwhile(_: int) -> None:
+        with pytest.raises(BackupRefused, match=r"another backup is being written to .*; wait until it is there") as second:
+            back_up(database.admin_url, file, None, replace=True)
+        refused.append(str(second.value))
+
+    note = back_up(database.admin_url, file, None, told=meanwhile)
+    assert refused
+    assert restore(empty.admin_url, file, None, marks(tmp_path)).note == note
+    assert back_up(database.admin_url, file, None, replace=True).sums == note.sums
+    assert sorted(path.name for path in file.parent.iterdir() if file.name in path.name) == [file.name, note_of(file).name]
+
+
+def test_what_a_killed_backup_left_at_work_is_not_written_over(story: Ledger, database: TestDatabase, file: Path) -> None:
+    with psycopg.connect(database.admin_url) as holding, psycopg.connect(database.admin_url, autocommit=True) as looking:
+        holding.execute("LOCK TABLE runfold.webhook_feeds IN ACCESS EXCLUSIVE MODE")  # which pg_dump waits for
+        code = "import sys; from pathlib import Path; from runfold.maintenance.backup import back_up; "
+        code += "back_up(sys.argv[1], Path(sys.argv[2]), None)"
+        killed = subprocess.Popen([sys.executable, "-c", code, database.admin_url, str(file)])
+        until(lambda: looking.execute(_WAITING).fetchone() == (1,))
+        killed.kill()
+        killed.wait()
+        with pytest.raises(BackupRefused, match="another backup is being written"):
+            back_up(database.admin_url, file, None)
+    until(lambda: not _is_refused(database, file))
+    assert read_note(file) is not None
+
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def _is_refused(database: TestDatabase, file: Path) -> bool:
+    try:
+        back_up(database.admin_url, file, None)
+    except BackupRefused:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("named", [".", "", "/", "pipe", "nothing"])

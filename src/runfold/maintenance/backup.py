@@ -5,10 +5,11 @@ appended meanwhile. Read models are not in it: they are folded anew from the log
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -148,23 +149,60 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
     _require_room(file, replace=replace)
     passing, passing_note = (path.with_name(f".{path.name}.new") for path in (file, note_of(file)))
     try:
-        os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
-        with connect_pinned(url) as connection:
-            note = _dump(connection, url, file, passing, pg_bin, told)
-        passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        _force(passing_note)
-        note_of(file).unlink(missing_ok=True)  # beside another backup it would be the note of a damaged one
-        passing.replace(file)
-        passing_note.replace(note_of(file))
-        _force(file.parent)
+        with _alone(file, passing, passing_note) as lock:
+            _require_room(file, replace=replace)  # another may have been made since
+            os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
+            with connect_pinned(url) as connection:
+                note = _dump(connection, url, file, passing, pg_bin, told, lock)
+            passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            _force(passing_note)
+            note_of(file).unlink(missing_ok=True)  # beside another backup it would be the note of a damaged one
+            passing.replace(file)
+            passing_note.replace(note_of(file))
+            _force(file.parent)
     except psycopg.Error as error:
         raise unavailable(error) from error
     except OSError as error:
         raise BackupRefused(f"{file} cannot be written ({error.strerror})", what_helps(error)) from error
-    finally:
-        passing.unlink(missing_ok=True)
-        passing_note.unlink(missing_ok=True)
     return note
+
+
+@contextlib.contextmanager
+def _alone(file: Path, passing: Path, passing_note: Path) -> Iterator[int]:
+    """Let no other process write a backup of that name, and remove what is left half written; the lock. Raises BackupRefused.
+
+    The note is locked, which gets its name last: until then both passing files are ours.
+    """
+    lock = _locked(file, passing_note)
+    try:
+        yield lock
+    finally:
+        if _is_at(passing_note, lock):
+            passing.unlink(missing_ok=True)
+            passing_note.unlink()
+        os.close(lock)
+
+
+def _locked(file: Path, passing_note: Path) -> int:
+    while True:
+        with contextlib.ExitStack() as closing:
+            opened = os.open(passing_note, os.O_WRONLY | os.O_CREAT, 0o666)
+            closing.callback(os.close, opened)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                fact = f"another backup is being written to {file}"
+                raise BackupRefused(fact, "wait until it is there, or choose another name") from None
+            if _is_at(passing_note, opened):  # else the other has just given it its name
+                closing.pop_all()
+                return opened
+
+
+def _is_at(path: Path, opened: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened))
+    except FileNotFoundError:
+        return False
 
 
 def _require_room(file: Path, *, replace: bool) -> None:
@@ -191,7 +229,7 @@ def _require_sees_all(connection: Connection) -> tuple[bool, int]:
     return sees_all, server
 
 
-def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told) -> Note:
+def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: Path | None, told: Told, lock: int) -> Note:
     sees_all, server = _require_sees_all(connection)
     program = find_program("pg_dump", pg_bin, server)
     # The snapshot is held for as long as the dump takes, and no longer.
@@ -209,7 +247,7 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
         *([] if sees_all else ["--role=runfold_owner"]),
         *(f"--exclude-table-data=runfold.{name}" for name in sorted(STAYS)),
     ]
-    with running(program, arguments, url) as process:
+    with running(program, arguments, url, keeps=(lock,)) as process:
         (epoch,) = one_row(connection, "SELECT epoch FROM runfold.head")
         sums = sums_of(connection)
         _wait(process, passing, told)

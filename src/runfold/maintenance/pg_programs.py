@@ -56,9 +56,9 @@ def _major(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def running(
-    program: Program, arguments: Sequence[str], url: str, stdout: int = subprocess.DEVNULL
+    program: Program, arguments: Sequence[str], url: str, stdout: int = subprocess.DEVNULL, keeps: Sequence[int] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """The program at work on a database; it is ended with the block."""
+    """The program at work on a database; it is ended with the block. Locks of files that it `keeps` last as long as it lives."""
     with subprocess.Popen(  # noqa: S603  our own words, a database's address and a file
         [str(program.path), "--no-password", *arguments],
         env=clean_environment() | environment_of(url),
@@ -67,6 +67,7 @@ def running(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        pass_fds=keeps,
     ) as process:
         try:
             yield process
