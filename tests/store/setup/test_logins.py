@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -87,6 +88,16 @@ def test_a_superuser_makes_logins_of_the_database_each_with_a_password_of_its_ow
         kept = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'Other agents%'").fetchall()
     assert all(password.startswith("SCRAM-SHA-256$") for (password,) in kept)
     assert logins(admin, create=True) == ([], [])
+
+
+def test_of_those_who_make_logins_at_once_one_is_told_all_passwords(fresh: str) -> None:
+    with psycopg.connect(fresh, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE hurried")
+    admin = make_conninfo(fresh, dbname="hurried")
+    migrate(admin)
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda _: logins(admin, create=True)[0], range(4))]
+    assert sorted(map(len, found)) == [0, 0, 0, len(SETTINGS)]
 
 
 def test_who_may_not_make_logins_is_told_the_statements(fresh: str) -> None:

@@ -1,5 +1,6 @@
 """`runfold check` and `migrate`: whether the log is undamaged, and the schema of the database up to date."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from runfold.cli.calling.call import Call
 from runfold.errors import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from runfold.ledger import Ledger
     from runfold.maintenance.checking import Finding
@@ -179,21 +180,17 @@ def migrate(
     from runfold.store.database import Database
     from runfold.store.setup import migrate as migrating
 
-    if logins_file is not None and (not create_logins or logins_file.exists()):
-        raise UsageError(
-            f"{logins_file} is there already; name a new file" if create_logins else "--logins-file needs --create-logins"
-        )
+    if logins_file is not None and not create_logins:
+        raise UsageError("--logins-file needs --create-logins")
     settings = call.settings(**({"admin_url": admin_url} if admin_url else {}))
     mended: list[str] = []
-    with call.busy("Migrating") as told:
+    with _new_file(logins_file) as keep, call.busy("Migrating") as told:
         database = Database.of(settings)
         try:
             applied = migrating.migrate(database.admin_url, told=told, mended=mended.append)
-            made, wanted = migrating.logins(database.admin_url, create=create_logins)
+            made, wanted = migrating.logins(database.admin_url, create=create_logins, keep=keep)
         finally:
             database.close()
-    if logins_file is not None and made:
-        _write(logins_file, made)
     known = [migration.name for migration in migrating.migrations()]
     if call.json:
         logins = [each._asdict() | ({"url": None} if logins_file else {}) for each in made]
@@ -216,10 +213,37 @@ def _print_migrated(call: Call, applied: list[str], mended: list[str], last: str
     call.out.print(f"the database is at {last}" + ("" if applied or mended else "; there was nothing to do"), soft_wrap=True)
 
 
-def _write(file: Path, made: "list[Login]") -> None:
-    """Write settings into a new file that its owner alone may read. Raises FileExistsError."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
-        written.writelines(f"{each.setting}='{each.url}'\n" for each in made)
+@contextlib.contextmanager
+def _new_file(file: Path | None) -> "Iterator[Callable[[list[Login]], None]]":
+    """Give what writes settings into a new file that its owner alone may read; it stays where something was written.
+
+    It is made at once: a password that it has no place for would be lost. Raises UsageError.
+    """
+    if file is None:
+        yield lambda _: None
+        return
+    from runfold.errors import UsageError
+
+    try:
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{file} is there already; name a new file") from None
+
+    def keep(made: "list[Login]") -> None:
+        try:
+            with open(opened, "w", encoding="utf-8", closefd=False) as written:
+                written.writelines(f"{each.setting}='{each.url}'\n" for each in made)
+            os.fsync(opened)
+        except OSError as error:
+            os.ftruncate(opened, 0)
+            raise OSError(error.errno, error.strerror, str(file)) from None
+
+    try:
+        yield keep
+    finally:
+        if not os.fstat(opened).st_size:
+            file.unlink(missing_ok=True)
+        os.close(opened)
 
 
 def _print_logins(call: Call, made: "list[Login]", wanted: list[str], file: Path | None) -> None:

@@ -5,8 +5,9 @@ A file that was applied is never changed: its checksum is kept, and a difference
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
+from typing import TypeVar
 
 import psycopg
 
@@ -19,6 +20,8 @@ from runfold.store.setup import logins as making
 from runfold.store.setup import rights
 from runfold.store.setup.logins import Login
 from runfold.store.setup.migration import Migration, Told, apply
+
+T = TypeVar("T")
 
 _TRIES, _PAUSE_SECONDS = 21, 0.05
 _LOOK_SECONDS = 0.2
@@ -78,10 +81,22 @@ def is_done(url: str) -> bool:
         raise unavailable(error) from error
 
 
-def logins(url: str, *, create: bool = False) -> tuple[list[Login], list[str]]:
-    """The logins that are made now, and the statements for those that are still wanted. Raises MigrationRefused."""
+def logins(
+    url: str, *, create: bool = False, keep: Callable[[list[Login]], object] = lambda _: None
+) -> tuple[list[Login], list[str]]:
+    """The logins that are made now, and the statements for those that are still wanted. Raises MigrationRefused.
+
+    All are made or none, and none where `keep`, which is given them with their passwords before, raises an error.
+    """
     with _connected(url) as connection:
-        made = making.create(connection, url) if create else []
+
+        def make() -> list[Login]:
+            with connection.transaction():
+                made = making.create(connection, url)
+                keep(made)
+                return made
+
+        made = _at_once_with_others(make) if create else []
         return made, making.statements(connection)
 
 
@@ -132,7 +147,7 @@ def check(reader: Reader) -> None:
 
 def make_roles(connection: Connection) -> None:
     """Make the roles that are missing, and the schema. Raises psycopg.errors.InsufficientPrivilege."""
-    _at_once_with_others(connection, _roles())
+    _at_once_with_others(lambda: connection.execute(_roles()))
 
 
 def _roles() -> str:
@@ -152,14 +167,12 @@ def _prepare(connection: Connection) -> list[str]:
         raise MigrationRefused(
             f"{fact}; let an administrator run there\n\n{steps}\n\nand then run `runfold migrate` again", statements=wanted
         ) from None
-    _at_once_with_others(
-        connection,
-        named_queries("runfold.store.setup", "migrate.sql")["table of migrations"],
-    )
+    table = named_queries("runfold.store.setup", "migrate.sql")["table of migrations"]
+    _at_once_with_others(lambda: connection.execute(table))
     return [f"{name} belongs to runfold_owner again" for name in taken_over]
 
 
-def _at_once_with_others(connection: Connection, statements: str) -> None:
+def _at_once_with_others(work: Callable[[], T]) -> T:
     """Roles belong to the whole server, and our lock is only there once the schema is: another may be at the same just now."""
     import tenacity  # noqa: PLC0415  every command loads this module, and few migrate
 
@@ -169,7 +182,7 @@ def _at_once_with_others(connection: Connection, statements: str) -> None:
         wait=tenacity.wait_fixed(_PAUSE_SECONDS),
         reraise=True,
     )
-    trying(connection.execute, statements)
+    return trying(work)
 
 
 def _applied(connection: Connection) -> dict[int, tuple[str, str]]:
