@@ -1,10 +1,6 @@
 """Who is at the command line: a person says so once, and nobody else votes for them."""
 
 import os
-import pty
-import select
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +8,9 @@ import pytest
 from runfold import Ledger, Run
 from runfold.cli.calling.identity import FILE
 from tests.cli.conftest import Command
+from tests.cli.terminal import on_a_terminal
+
+ASKED = "Who are you?"
 
 
 @pytest.fixture
@@ -98,45 +97,22 @@ def test_heads_and_keys_are_the_persons_where_one_is_known_and_a_programs_else(
     assert str(ledger.events(types=["thread.head_named"])[0].metadata.actor) == "human:ada"
 
 
-def on_a_terminal(arguments: list[str], typed: bytes) -> tuple[int, str]:
-    """The command as a person at a terminal gives it: its exit code, and what they see."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "runfold.cli.main", *arguments]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    seen = b""
-    while True:
-        select.select([ours], [], [], 60)
-        try:
-            new = os.read(ours, 4096)
-        except OSError:  # it has ended
-            break
-        seen += new
-        if b"Who are you?" in seen and typed:
-            os.write(ours, typed)
-            typed = b""
-        if not new:
-            break
-    os.close(ours)
-    return process.wait(60), seen.decode()
-
-
 def test_on_a_terminal_a_person_is_asked_once(
     environment: None, ledger: Ledger, run: Run, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "mira")
     approvals = [run.request_approval("refund").id for _ in range(3)]
-    code, seen = on_a_terminal(["approve", approvals[0]], b"\n")
+    code, seen, _ = on_a_terminal(["approve", approvals[0]], ASKED, b"\n")
     assert (code, "Who are you? A name, or kind:id [human:mira]" in seen) == (0, True), seen
-    code, seen = on_a_terminal(["deny", approvals[1]], b"")
+    code, seen, _ = on_a_terminal(["deny", approvals[1]], ASKED)
     assert (code, "Who are you?" in seen) == (0, False), seen
     identity.unlink()
-    assert on_a_terminal(["approve", approvals[2]], b"ada\n")[0] == 0
+    assert on_a_terminal(["approve", approvals[2]], ASKED, b"ada\n").code == 0
     assert voters(ledger) == ["human:mira", "human:mira", "human:ada"]
     assert identity.read_text() == "human:ada\n"
 
 
 def test_who_does_not_answer_has_not_voted(environment: None, ledger: Ledger, run: Run, identity: Path) -> None:
     approval = run.request_approval("refund").id
-    code, seen = on_a_terminal(["approve", approval], b"\x04")
+    code, seen, _ = on_a_terminal(["approve", approval], ASKED, b"\x04")
     assert (code, identity.exists(), voters(ledger)) == (130, False, []), seen

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from datetime import date, datetime, tzinfo
 
@@ -130,6 +132,20 @@ class Call:
             later.cancel()
             later.join()
             status.stop()
+
+    def is_confirmed(self, question: str) -> bool:
+        """Ask a person whether to go on; where there is none to be asked, the command itself says so.
+
+        Where nobody answers, as at the end of the input, it is no.
+        """
+        if self.json or not sys.stderr.isatty():
+            return True
+        try:
+            return typer.confirm(question, err=True)
+        except typer.Abort:
+            if sys.stdin.isatty():
+                raise KeyboardInterrupt from None
+            return False
 
     def answer(self, value: Any) -> None:
         """Print the answer as JSON."""

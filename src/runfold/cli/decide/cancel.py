@@ -77,14 +77,8 @@ def _confirmed(call: Call, found: "Sequence[CancelledRun]", *, yes: bool) -> lis
     from runfold.errors import UsageError
     from runfold.terminal.text import counted
 
-    if (
-        found
-        and not yes
-        and not call.json
-        and call.err.is_terminal
-        and not typer.confirm(f"Cancel {counted(len(found), 'run')}?")
-    ):
-        raise UsageError("nothing was cancelled")
+    if found and not yes and not call.is_confirmed(f"Cancel {counted(len(found), 'run')}?"):
+        raise UsageError("nothing was cancelled; give --yes to cancel without being asked")
     return [each.run_id for each in found]
 
 

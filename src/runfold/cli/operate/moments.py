@@ -115,8 +115,8 @@ def drop_schema(
     """Drop a schema of the past and its tables. The log and the read models in use are not touched."""
     from runfold.errors import UsageError
 
-    if not yes and not call.json and call.err.is_terminal and not typer.confirm(f"Drop {schema} and everything in it?"):
-        raise UsageError("nothing was dropped")
+    if not yes and not call.is_confirmed(f"Drop {schema} and everything in it?"):
+        raise UsageError("nothing was dropped; give --yes to drop it without being asked")
     with call.ledger() as ledger:
         ledger.drop_schema(schema)
     if call.json:

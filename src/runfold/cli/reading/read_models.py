@@ -55,8 +55,8 @@ def _retry(call: Call, ledger: "Ledger", name: str) -> None:
 def _drop(call: Call, ledger: "Ledger", name: str, *, yes: bool) -> None:
     from runfold.errors import UsageError
 
-    if not yes and not call.json and call.err.is_terminal and not typer.confirm(f"Drop the read model {name} and its rows?"):
-        raise UsageError("nothing was dropped")
+    if not yes and not call.is_confirmed(f"Drop the read model {name} and its rows?"):
+        raise UsageError("nothing was dropped; give --yes to drop it without being asked")
     ledger.drop_projection(name)
     if call.json:
         call.answer({"dropped": name})
