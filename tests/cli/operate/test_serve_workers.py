@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from runfold import Ledger, Settings
 from tests.cli.conftest import Command, Process
+from tests.rooms import no_room
 from tests.waiting import until
 
 pytestmark = pytest.mark.paired
@@ -198,6 +200,22 @@ def test_limits_hold_together_and_the_processes_end_with_the_one_that_started_th
     until(lambda: are_gone(children))
     for connection in (*idle, *spread):
         connection.close()
+
+
+def test_one_that_there_is_no_room_for_is_started_later(serve: Callable[..., Served]) -> None:
+    served = serve()
+    stderr = served.process.stderr
+    assert stderr is not None
+    logged = b""
+    with no_room(served.process.pid):
+        os.kill(served.workers[0], signal.SIGKILL)
+        while b"a server process cannot be started yet" not in logged:
+            assert select.select([stderr], [], [], SECONDS)[0], logged
+            more = os.read(stderr.fileno(), 65536)
+            assert more, logged
+            logged += more
+    until(lambda: [*served.metric("runfold_server_process_up").values()] == [1, 1])
+    assert served.end(signal.SIGTERM)[0] == 0
 
 
 def test_fewer_than_one_is_a_wrong_call(runfold: Command) -> None:

@@ -90,18 +90,20 @@ class Crew:
         pause = FIRST_PAUSE
         while not self._is_stopping:
             began = time.monotonic()
-            code = await each.run()
+            why: dict[str, Any]
+            try:
+                event, why = "a server process ended, and is started again", {"exit_code": await each.run()}
+            except OSError as error:
+                event, why = "a server process cannot be started yet", {"error": str(error)}
             if self._is_stopping:
                 return
             self._shared.forget(each.number)
             if not self._has_begun:
-                _log.error("a server process ended before it served", process=each.number + 1, exit_code=code)
+                _log.error("a server process ended before it served", process=each.number + 1, **why)
                 raise ServerProcessFailed
             if time.monotonic() - began > SETTLED_SECONDS:
                 pause = FIRST_PAUSE
-            _log.warning(
-                "a server process ended, and is started again", process=each.number + 1, exit_code=code, after_seconds=pause
-            )
+            _log.warning(event, process=each.number + 1, after_seconds=pause, **why)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stop.wait()

@@ -1,6 +1,7 @@
 """A process that answers requests, as the process knows it that started it."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -65,30 +66,38 @@ class ServerProcess:
         return len(self.addresses) if address is None else self._of_address[address]
 
     async def run(self) -> int:
-        """Start it, and return its exit code once it has ended. Whatever it had then is gone."""
+        """Start it, and return its exit code once it has ended. Whatever it had then is gone.
+
+        Raises OSError where the system has no room for a process now.
+        """
         ended = asyncio.Event()
-        ours, its = socket.socketpair()
-        with its:
-            descriptors = its.fileno(), self._given.shared
-            process = self._process = run_module(
-                MODULE,
-                {**os.environ, **self._given.environment},
-                pass_fds=descriptors,
-                start_new_session=True,  # Ctrl-C in a terminal is for who started it, which then lets it end
-            )
-            self._channel = Channel(ours, self._take, ended.set)
-            given = self._given
-            own = {"projections": list(given.projections), "agents": list(given.agents)}
-            told = {"number": self.number, "processes": given.processes, **own}
-            assert process.stdin is not None  # noqa: S101
-            with process.stdin as stdin:
-                stdin.write(orjson.dumps({**told, "channel": descriptors[0], "shared": descriptors[1]}).decode())
+        process = self._start(ended)
         await ended.wait()
         self.is_serving = False
         self.addresses.clear()
         self._of_address.clear()
         self._changed()
         return await asyncio.to_thread(_exit_code, process)
+
+    def _start(self, ended: asyncio.Event) -> "subprocess.Popen[str]":
+        given = self._given
+        with contextlib.ExitStack() as closing:
+            ours, its = map(closing.enter_context, socket.socketpair())
+            descriptors = its.fileno(), given.shared
+            process = self._process = run_module(
+                MODULE,
+                {**os.environ, **given.environment},
+                pass_fds=descriptors,
+                start_new_session=True,  # Ctrl-C in a terminal is for who started it, which then lets it end
+            )
+            closing.pop_all()
+        self._channel = Channel(ours, self._take, ended.set)
+        own = {"projections": list(given.projections), "agents": list(given.agents)}
+        told = {"number": self.number, "processes": given.processes, **own}
+        assert process.stdin is not None  # noqa: S101
+        with its, contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # it died at once, which its channel says
+            stdin.write(orjson.dumps({**told, "channel": descriptors[0], "shared": descriptors[1]}).decode())
+        return process
 
     def hand(self, connection: socket.socket, address: str, *, is_admitted: bool) -> None:
         """Hand a connection on, to be served or, where there is no room for it, to be told so."""

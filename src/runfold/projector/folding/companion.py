@@ -25,7 +25,15 @@ class Companion:
         """Start it where it does not run, after a pause that grows while it ends soon."""
         if self._process is None:
             if time.monotonic() >= self._not_before:
-                self._launch()
+                try:
+                    self._launch()
+                except OSError as error:  # the system has no room for a process now
+                    logger().warning(
+                        "a process cannot be started yet",
+                        command=self._words[0],
+                        error=str(error),
+                        after_seconds=self._put_off(),
+                    )
             return
         code = self._process.poll()
         if code is None:
@@ -34,10 +42,8 @@ class Companion:
             self._pause = FIRST_PAUSE
         self.end()
         logger().warning(
-            "a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._pause
+            "a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._put_off()
         )
-        self._not_before = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def ask_to_end(self) -> None:
         """Let it end after what it is at."""
@@ -55,6 +61,12 @@ class Companion:
                 self._process.kill()
                 self._process.wait()
         self._process = None
+
+    def _put_off(self) -> float:
+        seconds = self._pause
+        self._not_before = time.monotonic() + seconds
+        self._pause = min(seconds * 2, LONGEST_PAUSE)
+        return seconds
 
     def _launch(self) -> None:
         self._began = time.monotonic()

@@ -51,8 +51,8 @@ class FoldingProcess:
         self._command, self._environment = command, environment
 
     def launch(self) -> None:
-        """Start it."""
-        self.marks = MarkReader(self.names)
+        """Start it. Raises OSError where the system has no room for a process now."""
+        self.marks = self.marks or MarkReader(self.names)
         self.began, self.seen = time.monotonic(), None
         # A session of its own: Ctrl-C in a terminal is for who looks after it, which then lets this one end.
         self.process = subprocess.Popen(  # noqa: S603
@@ -63,6 +63,13 @@ class FoldingProcess:
             start_new_session=True,
             pass_fds=[self.marks.descriptor],
         )
+
+    def put_off(self) -> float:
+        """Let it be started after a pause, the next time after a longer one; return for how many seconds."""
+        seconds = self.pause
+        self.not_before = time.monotonic() + seconds
+        self.pause = min(seconds * 2, LONGEST_PAUSE)
+        return seconds
 
     def stands_still_for(self, mark: Mark) -> float:
         """Return for how many seconds it has been at the same mark."""
@@ -161,7 +168,7 @@ class Supervisor:
     def _look_after(self, each: FoldingProcess) -> None:
         if each.process is None or each.marks is None:
             if time.monotonic() >= each.not_before:
-                each.launch()
+                self._launch(each)
             return
         code = each.process.poll()
         mark = each.marks.read()
@@ -172,6 +179,14 @@ class Supervisor:
             seconds = f"{self._fold_seconds:g} s"
             logger().error("a fold does not return", read_model=mark.projection, position=mark.position, at=where, after=seconds)
             self._is_at_fault(each, mark, f"it did not return within {seconds}{f' (at {where})' if where else ''}")
+
+    def _launch(self, each: FoldingProcess) -> None:
+        try:
+            each.launch()
+        except OSError as error:
+            if self._once:
+                raise
+            logger().warning("folding cannot be started yet", error=str(error), after_seconds=each.put_off())
 
     def _has_ended(self, each: FoldingProcess, code: int, mark: Mark) -> None:
         if self._once and code == 0:
@@ -188,9 +203,7 @@ class Supervisor:
         each.end()
         if self._gives_up and code > 0 and mark.projection is None:
             raise ChildFailed(code)
-        logger().warning("folding ended, and is started again", exit_code=code, after_seconds=each.pause)
-        each.not_before = time.monotonic() + each.pause
-        each.pause = min(each.pause * 2, LONGEST_PAUSE)
+        logger().warning("folding ended, and is started again", exit_code=code, after_seconds=each.put_off())
 
     def _is_at_fault(self, each: FoldingProcess, mark: Mark, reason: str) -> None:
         """End a process that a projection holds up; from now on that one has its own."""

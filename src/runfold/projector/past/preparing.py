@@ -63,6 +63,9 @@ class Preparer:
                 seconds = self._prepare_next()
             except (LedgerError, psycopg.Error) as error:
                 self._say(" ".join(str(error).split()), lasts=isinstance(error, LedgerUnavailable) and not error.retriable)
+            except OSError as error:  # the system has no room for a process now
+                seconds = ELSEWHERE_SECONDS
+                logger("runfold.moments").warning("a moment cannot be made yet", error=str(error), after_seconds=seconds)
             self._woken.wait(seconds)
 
     def _say(self, error: str, *, lasts: bool) -> None:
