@@ -77,6 +77,33 @@ def test_what_cannot_be_read_is_said_with_exit_code_2(runfold: Command, tmp_path
     assert (answer.code, "could not be read" in answer.err) == (2, True)
 
 
+@pytest.mark.parametrize("at", range(12, 60, 6))
+def test_a_packed_file_that_is_damaged_anywhere_cannot_be_read(offline: Command, tmp_path: Path, at: int) -> None:
+    packed = bytearray(gzip.compress(written(*[{"type": "NEW", "number": number} for number in range(50)]).encode()))
+    packed[at] ^= 0xFF
+    (tmp_path / "bad.gz").write_bytes(packed)
+    answer = offline("agui-check", str(tmp_path / "bad.gz"))
+    assert (answer.code, "bad.gz cannot be read: " in answer.err) == (2, True), answer.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["http://[::1"],
+        ["http://é\udcdc/"],
+        ["http://127.0.0.1:1/\udcdc"],
+        ["http://127.0.0.1:1/", "--header", "X-Who: ü"],
+        ["http://127.0.0.1:1/", "--header", "é: x"],
+        ["http://127.0.0.1:1/", "--header", "X-Who: a\nb"],
+        ["http://127.0.0.1:1/", "--timeout", "inf"],
+        ["http://127.0.0.1:1/", "--timeout", "1e300"],
+    ],
+)
+def test_what_can_be_no_request_is_said_with_exit_code_2(offline: Command, arguments: list[str]) -> None:
+    answer = offline("agui-check", *arguments)
+    assert (answer.code, "unexpected" in answer.err) == (2, False), answer.err
+
+
 def test_the_answer_of_a_url_is_checked_as_it_comes(runfold: Command, tmp_path: Path) -> None:
     given = tmp_path / "input.json"
     given.write_text("{}")

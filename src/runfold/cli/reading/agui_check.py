@@ -30,7 +30,10 @@ def agui_check(
         typer.Option("--header", metavar="'NAME: VALUE'", help="With a URL: a header of the request; may be repeated."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="With a URL: how long to wait for each next piece.")
+        float,
+        typer.Option(
+            "--timeout", min=0.1, max=86_400, metavar="SECONDS", help="With a URL: how long to wait for each next piece."
+        ),
     ] = 60,
 ) -> None:
     """Check a stream of AG-UI 1.0, and name the first rule that it breaks, the event's index and what would be right.
@@ -84,6 +87,7 @@ def _check(checker: "Checker", chunks: Any, *, is_stream: bool) -> None:
 def _from_file(source: str) -> Iterator[Iterator[str]]:
     import codecs
     import gzip
+    import zlib
 
     from runfold.errors import UsageError
 
@@ -91,7 +95,7 @@ def _from_file(source: str) -> Iterator[Iterator[str]]:
         with sys.stdin.buffer if source == "-" else Path(source).open("rb") as file:
             raw = gzip.open(file) if source.endswith(".gz") else file  # noqa: SIM115  closed with its file
             yield codecs.iterdecode(iter(lambda: raw.read(_CHUNK), b""), "utf-8", "replace")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         fact = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{source} cannot be read: {fact}; name a file of AG-UI's events", file=source) from None
 
@@ -120,6 +124,8 @@ def _from_url(url: str, post: str | None, header: Any, timeout: float) -> Iterat
             if not kind.startswith("text/event-stream"):
                 raise Broken("content-type", f"it is {kind or 'not said'}")
             yield codecs.iterdecode(answer.iter_bytes(), "utf-8", "replace")
+    except httpx2.InvalidURL as error:
+        raise UsageError(f"{url!r} is no URL ({error}); write one such as http://127.0.0.1:8000/agent", url=url) from None
     except httpx2.HTTPError as error:
         raise UsageError(f"{url} could not be read to its end: {error or type(error).__name__}", url=url) from None
 
@@ -128,8 +134,8 @@ def _header(line: str) -> tuple[str, str]:
     from runfold.errors import UsageError
 
     name, colon, value = line.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"{line!r} is no header; write it as 'Authorization: Bearer …'")
+    if not colon or not name.strip() or not line.isascii() or not line.isprintable():
+        raise UsageError(f"{line!r} is no header; write it as 'Authorization: Bearer …', in ASCII alone")
     return name.strip(), value.strip()
 
 
