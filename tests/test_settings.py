@@ -1,5 +1,6 @@
 """What the environment may set: what is not valid is refused by the name of the setting, in our words, with what to write."""
 
+import os
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ INVALID = {
     "PORT": ["65536", "http"],
     "HOST": [""],
     "PAGES": ["maybe"],
-    "SWEEP": ["{", '{"x": 1}', '{"runs": "some"}', '{"idle_after": "0s"}', "[]", "/not/there"],
+    "SWEEP": ["{", '{"x": 1}', '{"runs": "some"}', '{"idle_after": "0s"}', "[]", "/not/there", "~nobody-of-that-name/x"],
     "TRUSTED_PROXIES": ["proxy", "10.0.0.1/99"],
     "PUBLIC_HOSTS": ["a b"],
     "CORS_ORIGINS": ["app.example"],
@@ -41,7 +42,7 @@ INVALID = {
     "SEAL_PUBLISH": ["http://notary.example", "git:", "/srv,https://"],
     "SEAL_TIMESTAMP_URL": ["stamps.example", "ftp://stamps.example", "http://u:s3cret@:80"],
     "NATS_URL": ["http://u:s3cret@host", "nats://u:s3cret@host:port", "host:4222,nats://"],
-    "ENV_FILE": ["/not/there"],
+    "ENV_FILE": ["/not/there", "/", "/dev/null"],
     "LOG_LEVEL": ["loud"],
 }
 _OF_PYDANTIC = re.compile(r"Value error|Input should|String should|Extra inputs|unable to|validation error|pattern '")
@@ -60,6 +61,40 @@ def test_what_is_not_valid_is_refused_by_name_with_what_to_write(
     assert re.search("; (write|set|use|deny|give|name|unset) ", said), said
     assert not _OF_PYDANTIC.search(said), said
     assert _SECRET not in said
+
+
+PATHS = [name for name, field in Settings.model_fields.items() if re.search(r"\bPath\b", str(field.annotation))]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_that_is_empty_is_not_set_and_never_the_working_folder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"RUNFOLD_{name.upper()}", raising=False)
+    unset = getattr(Settings(), name)
+    monkeypatch.setenv(f"RUNFOLD_{name.upper()}", "")
+    assert getattr(Settings(), name) == unset
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_home_folder_stands_in_each_path_or_it_is_refused_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(f"RUNFOLD_{name.upper()}", "~/file")
+    assert getattr(Settings(), name) == tmp_path / "file"
+    for text in ("~nobody-of-that-name/file", "~nobody-\udcff/file"):
+        monkeypatch.setenv(f"RUNFOLD_{name.upper()}", text)
+        with pytest.raises(UsageError, match=f"^RUNFOLD_{name.upper()}: .*; write") as refused:
+            Settings()
+        assert "no home folder of that user is known" in str(refused.value)
+
+
+def test_a_person_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNFOLD_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)
+    with pytest.raises(UsageError, match=r"^RUNFOLD_HOME: '~/.runfold' cannot be found .*; write the whole path$"):
+        Settings()
 
 
 def test_addresses_of_ones_own_are_taken_as_they_are() -> None:
@@ -90,6 +125,17 @@ def test_every_setting_that_holds_an_address_is_tried_here(name: str) -> None:
     description = Settings.model_fields[name].description or ""
     if re.search(r"\baddress|url|://", f"{description} {name}"):
         assert name.upper() in INVALID or ELSEWHERE.match(name) or OF_DATABASES.match(name)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if "duration" in (field.description or "")]
+)
+@pytest.mark.parametrize("text", ["inf", "1e300", "nan"])
+def test_no_length_of_time_is_without_end(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a timer nor JSON takes one."""
+    monkeypatch.setenv(f"RUNFOLD_{name.upper()}", text)
+    with pytest.raises(UsageError, match=f"^RUNFOLD_{name.upper()}"):
+        Settings()
 
 
 def test_what_a_setting_takes_is_said_in_its_unit() -> None:

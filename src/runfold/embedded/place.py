@@ -26,6 +26,7 @@ from pathlib import Path
 
 from runfold.embedded.binaries import ROOTS_FOLDER, ServerUser, make_open_folder, run_as
 from runfold.errors import EmbeddedServerFailed
+from runfold.file_errors import at_home
 
 # What fits into sockaddr_un.sun_path beside its closing zero byte.
 LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
@@ -97,7 +98,7 @@ class Place:
 
 def find_place(home: Path) -> Place:
     """Make HOME if missing, and say where its server lies."""
-    home = home.expanduser().absolute()
+    home = at_home(home).absolute()
     if os.geteuid() != 0:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home = home.resolve()

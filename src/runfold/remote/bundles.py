@@ -8,6 +8,7 @@ import httpx2
 
 from runfold.domain.json_text import json_text
 from runfold.errors import UsageError
+from runfold.file_errors import at_home
 from runfold.proofs.container import BundleUnreadable, open_bundle
 from runfold.remote.answers import foreign
 from runfold.remote.client import Client
@@ -25,7 +26,7 @@ class BundleReceived(NamedTuple):
 
 def download(client: Client, file: Path, asked: Mapping[str, Any]) -> BundleReceived:
     """Have a bundle made, and write it to a file once it came whole. Raises LedgerError, UsageError where that is there."""
-    file = file.expanduser()
+    file = at_home(file)
     if file.exists():
         raise UsageError(f"{file} is there already; name another")
 

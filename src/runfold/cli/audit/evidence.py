@@ -168,6 +168,7 @@ def _make(
     told: "Sequence[ToldEvent]" = (),
 ) -> "Made":
     from runfold.evidence.bundles.bundle import BundleMaker
+    from runfold.file_errors import at_home
     from runfold.terminal.progress import progress_bar
 
     with call.ledger() as ledger, progress_bar(call.err, "Writing", "events") as show:
@@ -179,7 +180,7 @@ def _make(
             {"actor": actor_for(call, who)},
             timestamp_url or ledger.settings.seal_timestamp_url,
         )
-        return maker.make(output.expanduser(), ids, absence=absence, answer=answer, sample=sample, told=told)
+        return maker.make(at_home(output), ids, absence=absence, answer=answer, sample=sample, told=told)
 
 
 def _tell(call: Call, made: "Made") -> None:

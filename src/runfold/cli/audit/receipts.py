@@ -45,12 +45,13 @@ def verify_receipt(
 def told_in(file: Path) -> "tuple[ToldEvent, ...]":
     """Read a receipt that was kept. Raises UsageError."""
     from runfold.errors import UsageError
+    from runfold.file_errors import at_home
     from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, read_receipt
 
     try:
         if str(file) == "-":
             return read_receipt(sys.stdin.buffer.read(MOST_BYTES + 1))
-        with file.expanduser().open("rb") as opened:
+        with at_home(file).open("rb") as opened:
             return read_receipt(opened.read(MOST_BYTES + 1))
     except ReceiptUnreadable as error:
         raise UsageError(f"{file} is no receipt: {error}; give what `receipt.as_json()` returned, as JSON") from None

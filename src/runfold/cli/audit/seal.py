@@ -76,10 +76,11 @@ def verify(
 
 def _text(file: Path) -> str:
     from runfold.errors import UsageError
+    from runfold.file_errors import at_home
     from runfold.proofs.note import MOST_BYTES, NoteRefused, read_note
 
     try:
-        with file.expanduser().open(encoding="utf-8") as opened:
+        with at_home(file).open(encoding="utf-8") as opened:
             text = opened.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"--against: {file} cannot be read ({error})") from None

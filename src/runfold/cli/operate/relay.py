@@ -147,8 +147,8 @@ def _login(settings: "Settings") -> "Login":
         settings.nats_user,
         None if settings.nats_password is None else settings.nats_password.get_secret_value(),
         None if settings.nats_token is None else settings.nats_token.get_secret_value(),
-        None if settings.nats_creds is None else str(settings.nats_creds.expanduser()),
-        None if settings.nats_ca is None else str(settings.nats_ca.expanduser()),
+        None if settings.nats_creds is None else str(settings.nats_creds),
+        None if settings.nats_ca is None else str(settings.nats_ca),
     )
 
 

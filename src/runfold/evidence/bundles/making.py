@@ -10,6 +10,7 @@ from runfold.errors import UsageError
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.bundle import BundleMaker, Made
 from runfold.evidence.bundles.samples import SampleAsked
+from runfold.file_errors import at_home
 from runfold.handles.ledgers.receipts import AnyReceipt, told_by
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.queries.lists.where import OneOrMore
@@ -49,7 +50,7 @@ def make_bundle(
     drawn = None if sample is None else SampleAsked(*sample, whole_log, at)
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
     maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
-    return maker.make(Path(place).expanduser(), ids, answer=rows, sample=drawn, told=told)
+    return maker.make(at_home(Path(place)), ids, answer=rows, sample=drawn, told=told)
 
 
 def prove_absence(
@@ -71,7 +72,7 @@ def prove_absence(
     """
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
     maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
-    return maker.make(Path(place).expanduser(), [] if thread is None else [thread], absence=(type, call))
+    return maker.make(at_home(Path(place)), [] if thread is None else [thread], absence=(type, call))
 
 
 def require_one(*said: bool) -> None:

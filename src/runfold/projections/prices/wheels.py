@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from runfold.errors import UsageError
+from runfold.file_errors import at_home
 from runfold.projections.prices.price_list import INSTALLED, LIBRARY, PriceList, installed, price_list
 
 _VERSION = re.compile(rf"(?:{LIBRARY}[ =]+)?(\d[0-9A-Za-z.]{{0,30}})")
@@ -20,7 +21,7 @@ def price_list_of(text: str, folder: Path) -> PriceList:
     match = _VERSION.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"prices {text!r} is no version of {LIBRARY}; give one such as {INSTALLED}, which is installed")
-    return installed() if match[1] == INSTALLED else _from_wheel(match[1], folder.expanduser())
+    return installed() if match[1] == INSTALLED else _from_wheel(match[1], at_home(folder))
 
 
 @lru_cache(maxsize=4)
