@@ -8,8 +8,9 @@ import pytest
 
 from runfold import Ledger
 from runfold.ids import stable_id
+from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Tally
-from tests.importers.ag_ui.chats import finished, requested, said, started, user, write
+from tests.importers.ag_ui.chats import Event, finished, requested, said, started, user, write
 
 Importing = Callable[..., Tally]
 
@@ -46,6 +47,27 @@ def test_without_ids_of_their_own_they_are_told_by_their_whole_path(
     monkeypatch.chdir(tmp_path / "alice")
     assert importing("ag-ui", "logs").events == 0
     assert importing("ag-ui", os.path.relpath(tmp_path / "bob" / "logs")).events == 0
+
+
+def test_a_file_of_many_runs_is_not_read_again_for_each_of_them(
+    importing: Importing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, whole = list[str](), SourceFile.read
+
+    def counting(file: SourceFile) -> bytes:
+        read.append(file.name)
+        return whole(file)
+
+    monkeypatch.setattr(SourceFile, "read", counting)
+    logged = list[Event]()
+    for number in range(20):
+        thread_id, run_id = f"t{number % 4}", f"r{number}"
+        logged += [started(run_id, thread_id), *said(f"m{number}", "Hello"), finished(run_id, thread_id)]
+    tally = importing("ag-ui", write(tmp_path / "log.json", logged[:50]))
+    assert (tally.threads, tally.runs) == (4, 10)
+    read.clear()
+    tally = importing("ag-ui", write(tmp_path / "log.json", logged))
+    assert (tally.threads, tally.runs, tally.messages, len(read)) == (4, 20, 20, 2)
 
 
 def test_a_folder_that_has_moved_is_the_same_conversation(ledger: Ledger, importing: Importing, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runfold.importers.ag_ui.conversation import Conversation
-from runfold.importers.ag_ui.files import sources_in
+from runfold.importers.ag_ui.files import EventFiles, sources_in
 from runfold.importers.ag_ui.grouping import grouped
 from runfold.importers.ag_ui.turns import Plan
 from runfold.importers.sources import find
@@ -19,7 +19,7 @@ def conversation(folder: Path) -> tuple[Conversation, Reports]:
     reports = Reports()
     files = find([folder], lambda name: name.endswith(".json"))
     (group,) = grouped(source for file in files for source in sources_in(file, reports.take))
-    return Plan(group, reports.take).conversation, reports
+    return Plan(group, EventFiles(reports.take)).conversation, reports
 
 
 def without_ids(messages: list[Message]) -> list[Message]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runfold.importers.codex.kinds import OF_LINES, OF_TYPES
+from runfold.importers.codex.path import key_of
 from runfold.importers.tally import Note, Problem
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, CallEnded, Chosen, Compacted, Finished, Said, Session, Used
 from tests.importers.codex.rollouts import Rollout, reading
@@ -103,6 +104,22 @@ def test_an_aborted_turn_is_cancelled_for_the_reason_that_is_told(reason: str) -
     assert facts(session, Finished) == [
         ("human:user" if reason == "interrupted" else "service:codex", Finished("cancelled", "cancelled", reason))
     ]
+
+
+def test_a_turn_is_found_without_looking_through_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rollout, made, looked_at = begun(), key_of, [0]
+    for number in range(2, 100):
+        rollout.end(f"turn-{number - 1}")
+        rollout.begin(f"turn-{number}", "And then?")
+
+    def counting(turn_id: str) -> str:
+        looked_at[0] += 1
+        return made(turn_id)
+
+    monkeypatch.setattr("runfold.importers.codex.path.key_of", counting)
+    (session,) = reading(rollout.text())
+    assert (len(session.turns), len(facts(session, Finished))) == (99, 98)
+    assert looked_at[0] < 1_000
 
 
 @pytest.mark.parametrize("kind", ["task_complete", "turn_aborted", "error"])

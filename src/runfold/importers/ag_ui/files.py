@@ -17,6 +17,7 @@ from runfold.importers.ag_ui.shapes import Started, moment
 from runfold.importers.cleaning import breaks_off
 from runfold.importers.sources import BROKEN_OFF, OF_A_RECORD, Piece, Report, SourceFile, document, why
 from runfold.importers.tally import Note, Problem
+from runfold.settings import MIB
 
 _TURN = re.compile(r"(?P<conversation>.+?)__Turn_(?P<number>\d+)")
 _PLACEHOLDER = re.compile(r"[A-Za-z]+_Id_\d+")
@@ -24,6 +25,8 @@ _PLACEHOLDER = re.compile(r"[A-Za-z]+_Id_\d+")
 _TERMINAL = ("RUN_FINISHED", "RUN_ERROR")
 _FIRST_KEY = re.compile(r'\{\s*"(?P<key>[^"]*)"')
 _NEITHER = "is neither a RunAgentInput nor events of AG-UI"
+_MOST_KEPT = 32 * MIB
+"""Bytes of files that are kept at a time, where these are several."""
 _STREAM = ("data:", "event:", "id:", "retry:", ":")
 
 
@@ -132,6 +135,26 @@ def events_in(whole: Piece, report: Report) -> Iterator[Piece]:
     except OF_A_RECORD as error:
         is_growing = breaks_off(whole.text, len(whole.text) - len(start))
         report(whole.note(BROKEN_OFF) if is_growing else whole.problem(f"{why(error)}; what stands before it goes in"))
+
+
+class EventFiles:
+    """The events of files, which are read once for the many runs that one may hold: the last files are kept."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._kept: dict[SourceFile, list[Piece]] = {}
+
+    def of(self, source: Source | None) -> list[Piece]:
+        """Return the events of one run."""
+        if source is None:
+            return []
+        events = self._kept.pop(source.file, None)
+        if events is None:
+            events = list(events_in(document(source.file, self.report), nobody))
+        self._kept[source.file] = events
+        while len(self._kept) > 1 and sum(file.size for file in self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return events[source.first : source.last]
 
 
 def _turn_name(file: SourceFile) -> TurnName | None:

@@ -14,13 +14,13 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from runfold.domain.recorded import Recorded
 from runfold.importers.ag_ui.answer import Answer
 from runfold.importers.ag_ui.conversation import Conversation, TurnWriter
-from runfold.importers.ag_ui.files import Source, events_in, nobody
+from runfold.importers.ag_ui.files import EventFiles, nobody
 from runfold.importers.ag_ui.grouping import Group, TurnSources
 from runfold.importers.ag_ui.past import remember
 from runfold.importers.ag_ui.request import RequestPlan
@@ -32,9 +32,11 @@ from runfold.importers.sources import Piece, Report, document, guarded
 class Plan:
     """A conversation's files → what they become."""
 
-    def __init__(self, group: Group, report: Report) -> None:
+    def __init__(self, group: Group, files: EventFiles) -> None:
         self._group = group
-        self.conversation = self._worked_out((), report)
+        self._events = [files.of(turn.events) for turn in group.turns]
+        """Of each turn."""
+        self.conversation = self._worked_out((), files.report)
 
     def record(self, recording: Recording) -> None:
         """Give all commands. Where the ledger has turns that came before, they are the history of these."""
@@ -42,6 +44,7 @@ class Plan:
         known, conversation = recording.known.runs, self.conversation
         if known - own:
             events = list(recording.thread.events())
+            self._events = [[replace(piece, report=nobody) for piece in of_turn] for of_turn in self._events]
             conversation = self._worked_out(events, nobody)
         conversation.record(recording)
 
@@ -50,13 +53,12 @@ class Plan:
         title = first.sources[0].title
         conversation = Conversation(group.thread_id, title, first.source_ids[0] or first.sources[0].place)
         remember(conversation, group, before)
-        for turn in group.turns:
-            _work_out(turn, group, conversation, report)
+        for turn, of_turn in zip(group.turns, self._events, strict=True):
+            _work_out(turn, of_turn, group, conversation, report)
         return conversation
 
 
-def _work_out(turn: TurnSources, group: Group, talk: Conversation, report: Report) -> None:
-    events = _events(turn.events, report)
+def _work_out(turn: TurnSources, events: list[Piece], group: Group, talk: Conversation, report: Report) -> None:
     request, at = _request(turn, events, report)
     if at is None:
         return
@@ -93,9 +95,3 @@ def _request(turn: TurnSources, events: list[Piece], report: Report) -> tuple[Re
                 if told.type == "RUN_STARTED" and isinstance(told.input, dict):
                     return piece.shaped(Request, told.input, "input"), piece
     return Request(), events[0] if events else None
-
-
-def _events(source: Source | None, report: Report) -> list[Piece]:
-    if source is None:
-        return []
-    return list(islice(events_in(document(source.file, report), nobody), source.first, source.last))

@@ -59,6 +59,8 @@ class Path:
     _rewinds: int = 0
     _is_rewound: bool = False
     _seen: Counter[str] = field(default_factory=Counter)
+    _opened: Counter[str] = field(default_factory=Counter)
+    """How often each turn is on the path, by its key."""
 
     @property
     def last(self) -> Place | None:
@@ -89,7 +91,8 @@ class Path:
 
     def named(self, turn_id: str) -> Place | None:
         """The turn of the path to which the source gave an id."""
-        return next((place for place in reversed(self.before) if place.key == key_of(turn_id)), None)
+        key = key_of(turn_id)
+        return self._place(key) if self._opened[key] else None
 
     def follows(self, words: str) -> str:
         """The key of a turn that has no id of its own."""
@@ -98,12 +101,13 @@ class Path:
 
     def open(self, line: Line, key: str) -> Place:
         """Begin a turn with a line."""
-        place = Place(key, stable_id("run", FORMAT, self.root, key))
+        place = self._place(key)
         if place.run_id not in self.session.turns:
             self.session.turns[place.run_id] = self._begun(place.run_id, line)
         self._is_rewound = False
         self.current = place
         self.before.append(place)
+        self._opened[key] += 1
         waiting, self.waiting = self.waiting, []
         self.take_waiting(waiting)
         return place
@@ -118,9 +122,14 @@ class Path:
     def roll_back(self, turns: int, counts: Callable[[Place], bool]) -> None:
         """Go back over so many turns of those that count."""
         while turns > 0 and self.before:
-            turns -= counts(self.before.pop())
+            left = self.before.pop()
+            self._opened[left.key] -= 1
+            turns -= counts(left)
         self.current, self._is_rewound = None, True
         self._rewinds += 1
+
+    def _place(self, key: str) -> Place:
+        return Place(key, stable_id("run", FORMAT, self.root, key))
 
     def _begun(self, run_id: str, line: Line) -> Turn:
         parent = self.before[-1].run_id if self.before else None

@@ -7,7 +7,7 @@ thread, a turn is a run. `grouping` says which files belong together, `turns` wh
 from collections.abc import Iterator, Sequence
 
 from runfold.domain.values import digest
-from runfold.importers.ag_ui.files import Source, sources_in
+from runfold.importers.ag_ui.files import EventFiles, Source, sources_in
 from runfold.importers.ag_ui.grouping import VERSION, Group, grouped
 from runfold.importers.ag_ui.turns import Plan
 from runfold.importers.format import Format, SourceThread
@@ -21,8 +21,9 @@ def read(files: Sequence[SourceFile], report: Report) -> Iterator[SourceThread]:
     sources: list[Source] = []
     for file in files:
         sources.extend(sources_in(file, report))
+    events = EventFiles(report)
     for group in grouped(sources):
-        plan = Plan(group, report)
+        plan = Plan(group, events)
         if plan.conversation.runs:
             yield _thread(group, plan)
 
