@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -32,6 +33,7 @@ PIECE_BYTES = 16 * 1024
 LINGER_SECONDS, LINGER_BYTES, LINGER_PAUSE = 10.0, 128 * 1024 * 1024, 0.005
 """A refused client that still sends is read for so long and so many bytes, and discarded: else it would not read the answer."""
 
+_FRAMING = {b"content-length", b"transfer-encoding"}
 Refusal = tuple[int, str, str]
 """The status, name and detail of a problem."""
 
@@ -58,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self.address = ""
         self._in_head, self._head_bytes = True, 0
         self._raw_bytes = self._body_bytes = 0
+        self._head_of_body, self._is_known = b"", False
         self._lingered: int | None = None
         self._fault: Refusal | None = None
         self._head_timer: asyncio.TimerHandle | None = None
@@ -97,12 +100,39 @@ class Connection(HttpToolsProtocol):
         if self._in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
         was_in_head = self._in_head
-        super().data_received(piece)
+        self._parse(piece)
         if was_in_head and self._in_head:
             self._head_bytes += len(piece)
         elif not was_in_head:
             self._raw_bytes += len(piece)
         self._require_bounded()
+
+    def _parse(self, piece: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while piece:
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as asked:
+                piece = piece[asked.args[0] :]
+                self._go_on()
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _go_on(self) -> None:
+        """Go on in HTTP/1.1 behind a head that asks for another protocol, of which there is none here.
+
+        The parser takes what follows for that protocol, the body too: another one is told how the body begins.
+        """
+        head, self._head_of_body = self._head_of_body, b""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if head:
+            self._is_known = True
+            self.parser.feed_data(head)
+            self._is_known = False
 
     def _require_bounded(self) -> None:
         if self._lingered is not None:
@@ -119,12 +149,16 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request, and put the connection into its scope."""
+        if self._is_known:
+            return
         self._head_bytes = self._raw_bytes = self._body_bytes = 0
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: {"connection": self}}
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL. Raises ValueError for one that is too long, which stops the parser."""
+        if self._is_known:
+            return
         super().on_url(url)
         if len(self.url) > (most := self.limits.url_bytes):
             self._fault = 414, "UrlTooLong", f"the URL is longer than the {most:,} bytes that are taken; shorten it"
@@ -132,6 +166,8 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header or a trailer. Raises ValueError for too many, which stops the parser."""
+        if self._is_known:
+            return
         super().on_header(name, value)
         if len(self.headers) > self.limits.headers:
             self._fault = self._head_too_large
@@ -139,6 +175,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start to answer the request; its cycle is in the scope, too, for the body that has arrived."""
+        if self._is_known:
+            return
         self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -147,6 +185,10 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.cycle.transport = AnswerTransport(self)  # type: ignore[assignment]  # what a cycle does with its transport
         self.scope["extensions"][EXTENSION]["request"] = self.cycle
+        if self.parser.should_upgrade() and (framing := [header for header in self.headers if header[0] in _FRAMING]):
+            end = () if self.parser.should_keep_alive() else ((b"connection", b"close"),)
+            lines = [b"%b: %b\r\n" % header for header in (*framing, *end)]
+            self._head_of_body = b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(lines)
 
     def on_body(self, body: bytes) -> None:
         """Count the bytes of the body."""
@@ -155,6 +197,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the head of the next request."""
+        if self._head_of_body:  # it is not: the body is still to be parsed
+            return
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
 
@@ -194,11 +238,19 @@ class Connection(HttpToolsProtocol):
         """Answer with a problem, and close the connection."""
         _log.debug("request refused", status=status, error=name, client=self.address)
         self._others.refused[name] += 1
-        if self.is_answering:
+        if self.is_answering and not self._lets_go():
             self.transport.close()  # after the answer to the request before it
             return
         self.transport.write(raw_problem(status, name, detail))
         self._linger()
+
+    def _lets_go(self) -> bool:
+        """Let go of a request whose body breaks off here, as if its client had hung up; False where an answer is on its way."""
+        if self.cycle.response_started or self.pipeline or not self.cycle.more_body:
+            return False
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        return True
 
     def end_answer(self) -> None:
         """Close after the last answer. What the client still sends is read for a while, or it would not read the answer."""
