@@ -61,6 +61,13 @@ def test_a_body_that_cannot_be_is_refused_where_it_is_wrong(
     assert run.view().version == 2
 
 
+def test_a_mark_of_the_byte_order_before_a_body_is_none_of_it(client: httpx2.Client, run: Run) -> None:
+    for body, status in ((b'\xef\xbb\xbf{"state": 1}', 200), (b'\xef\xbb\xbf{"state": ', 422), (b"\xef\xbb\xbf", 422)):
+        answer = client.put(f"/runs/{run.id}/state", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status, answer.text
+    assert run.state() == 1
+
+
 @pytest.mark.fault("F4", "F7", "F11")
 @pytest.mark.parametrize(
     "state",

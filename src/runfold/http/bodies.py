@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -125,6 +126,7 @@ def _end(pattern: re.Pattern[bytes], raw: bytes, at: int) -> int:
 def parsed(request: Request, raw: bytes, model: type[M]) -> M:
     """Return a body as a model; an empty body is an empty object. Raises InvalidEvent, WrongMediaType."""
     value: Any = {}
+    raw = raw.removeprefix(BOM_UTF8)  # which programs of Windows write before text
     if raw:
         _require_json(request)
         value = parse_json(raw, "body")  # refuses what the model's own parser would let pass: equal keys, depth, NaN
