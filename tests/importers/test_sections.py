@@ -25,8 +25,10 @@ Texts = list[str]
 
 
 def _claude_code(number: int) -> Iterator[dict[str, Any]]:
-    """A session between lines that are no messages, of which some name their session and some do not."""
+    """A session between lines that are no messages, some without a session; one begins with a compaction."""
     session = SessionFile(Path(), session_id=f"5e551011-0000-4000-8000-00000000000{number}")
+    if number == 3:
+        session.add("system", "", parent=None, subtype="compact_boundary", logicalParentUuid="of another time")
     session.say(f"Question {number}?")
     session.reply(f"msg-{number}", text("Let me see."), requestId=f"req-{number}")
     session.say(f"And {number + 1}?")
