@@ -152,7 +152,8 @@ def test_a_cost_is_the_benchmarks_own_sum_and_nought_for_tokens_is_no_cost(
 
 
 @pytest.mark.parametrize(
-    ("written", "kept"), [(0.0, "0"), (0.0010199999999999999, "0.00102"), (1e-07, "0.0000001"), (2.5, "2.5")]
+    ("written", "kept"),
+    [(0.0, "0"), (0.0010199999999999999, "0.00102"), (1e-07, "0.0000001"), (2.5, "2.5"), (999_999_999_999.5, "999999999999.5")],
 )
 def test_money_is_written_out(written: float, kept: str) -> None:
     assert Decimal(money(written)) == Decimal(kept)

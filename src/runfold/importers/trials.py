@@ -11,7 +11,7 @@ names, or else to the oldest open one where one of the two has no id: ids repeat
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Literal
 
 from runfold.commands.caller import Envelope
@@ -25,6 +25,8 @@ _SCHEME = f"version {VERSION}"
 """Part of every id."""
 AGENT, USER = "agent", "user_simulator"
 _PERSONS = {AGENT: "agent", USER: "user"}
+_FINEST, _EXACT = Decimal("1e-18"), Context(prec=60)
+"""What is left of an amount, and what holds every amount that a source may state."""
 _PLAIN = re.compile(r"[A-Za-z0-9_:-]{1,200}")
 ATTEMPT = {"id": "attempt", "description": "work on the task in a conversation, with the tools there are"}
 
@@ -269,4 +271,4 @@ def money(amount: float) -> str:
 
     What a float wrote as 0.0010199999999999999 is 0.00102; the figure as it was written is kept in the usage's `raw`.
     """
-    return f"{round(Decimal(f'{amount:.15g}'), 18):f}"
+    return f"{Decimal(f'{amount:.15g}').quantize(_FINEST, context=_EXACT):f}"

@@ -78,6 +78,17 @@ def test_a_sample_is_a_run_with_each_message_once_and_each_calls_own_usage() -> 
     assert (counts.messages, counts.tool_calls, counts.input_tokens, counts.output_tokens) == (4, 1, 300, 30)
 
 
+@pytest.mark.parametrize("odd", [-0.5, "0.5", True, 1e12, 1e14, 1e300])
+def test_what_is_no_amount_of_money_is_told_and_no_cost(odd: Any) -> None:
+    log = SampleLog()
+    log.answer("m-1", "It is 42.", output={"usage": usage(200, 20, total_cost=odd)})
+    story, reports = told(log.done())
+    (used,) = of(story, Used)
+    assert (used.cost, used.tokens["input_tokens"]) == (None, 200)
+    (problem,) = reports.problems
+    assert "usage.total_cost: is " in problem.reason
+
+
 def test_an_operators_words_are_a_persons_and_nobody_elses_are() -> None:
     log = SampleLog()
     log.heard.insert(0, message("system", "Be brief.", "m-s"))

@@ -476,6 +476,14 @@ def test_all_counts_of_usage_are_read() -> None:
     assert of(story, ModelCalled)[0].finish_reasons == ("stop",)
 
 
+def test_a_cost_is_told_where_no_tokens_are() -> None:
+    story, reports = told(
+        agent(1, lasts=9), chat(2, 1, [QUESTION], [ANSWER], tokens=None, at=1, attrs={"gen_ai.usage.cost": 0.25})
+    )
+    assert [(used.cost, used.tokens) for used in of(story, Used)] == [(0.25, {})]
+    assert reports.problems == []
+
+
 @pytest.mark.parametrize("name", ["gen_ai.usage.cost", "gen_ai.response.time_to_first_chunk"])
 @pytest.mark.parametrize("odd", ["0.02", -0.02, True, 1e300, "NaN"])
 def test_a_number_that_does_not_fit_is_a_problem_and_the_rest_goes_in(name: str, odd: Any) -> None:

@@ -11,6 +11,7 @@ from runfold.importers.fitting import named
 from runfold.importers.sources import Report
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_MONEY = 1e12
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ class Fields:
             self.problem(name, f"is {named(value)}, not a number; left out")
             return None
         return float(value)
+
+    def amount(self, name: str) -> float | None:
+        """An amount of money: a number from 0."""
+        value = self.number(name)
+        if value is not None and not 0 <= value < MOST_MONEY:
+            self.problem(name, f"is {value:g}, not an amount of money; left out")
+            return None
+        return value
 
     def object(self, name: str) -> "Fields":
         """An object."""

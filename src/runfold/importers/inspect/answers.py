@@ -155,7 +155,7 @@ def _usage(
         model=model,
         tokens=fitting(tokens, usage),
         raw=kept(usage.value),
-        cost=usage.number("total_cost"),
+        cost=usage.amount("total_cost"),
     )
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from runfold.domain.parts import DataPart
-from runfold.importers.acts.fields import Fields, fitting, from_nanoseconds
+from runfold.importers.acts.fields import MOST_MONEY, Fields, fitting, from_nanoseconds
 from runfold.importers.acts.keeping import kept, kept_text
 from runfold.importers.acts.kinds import Act, Called, CallEnded, ModelCalled, Name, Said, Used
 from runfold.importers.otlp.calls import Call, Calls
@@ -243,7 +243,8 @@ class Telling:
         for name in odd:
             value = kept_text(str(span.attributes[name]))[:40]
             self.report(span.place.at(name).problem(f"is {value!r}, not a count; left out"))
-        if not tokens:
+        cost = self._number(span, "gen_ai.usage.cost", MOST_MONEY)
+        if not tokens and cost is None:
             return []
         model = word(span.attributes, "gen_ai.response.model", "gen_ai.request.model")
         raw = {name: kept(value) for name, value in span.attributes.items() if ".usage." in name}
@@ -261,7 +262,7 @@ class Telling:
                 tokens=fitting(tokens, Fields(span.attributes, span.place, self.report)),
                 service_tier=word(span.attributes, *_TIER),
                 raw=raw,
-                cost=self._number(span, "gen_ai.usage.cost", 1e12),
+                cost=cost,
             )
         ]
 
