@@ -1,4 +1,4 @@
-"""A process that may open no more files, and so can start no other: as where too many run, or memory is short."""
+"""Where there is no room: for more open files, and so for another process; or for a byte on the disk."""
 
 import contextlib
 import resource
@@ -19,3 +19,14 @@ def no_room(pid: int = 0, spare: int = 0) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let this process write nothing into files."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -16,6 +16,11 @@ def at_home(path: Path) -> Path:
         raise FileNotFoundError(errno.ENOENT, "no home folder of that user is known", str(path)) from None
 
 
+def plain_name(file: Path) -> str:
+    """Return its name as text, in which what is no UTF-8 stands as an escape."""
+    return os.fsencode(file.name).decode(errors="backslashreplace")
+
+
 def is_of_a_disk(error: OSError) -> bool:
     """Return whether it is full, or fails, whichever file it was about."""
     return error.errno in _SPACE | _DISK

@@ -160,8 +160,9 @@ def test_a_role_or_database_that_was_dropped_is_made_again(home: Path) -> None:
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_home_whose_path_is_too_long_for_a_socket_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    long = folder / ("long, and with a comma " * 6) / "home"
+@pytest.mark.parametrize("name", ["long, and with a comma " * 6, "no UTF-8 \udcff"])
+def test_a_home_whose_path_is_none_for_a_socket_works(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    long = folder / name / "home"
     long.parent.mkdir()
     long.parent.chmod(0o711)
     try:

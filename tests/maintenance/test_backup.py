@@ -260,7 +260,7 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_one_that_is_there_st
     assert file.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["ledger.dump", "-x.dump", "a\nb *?[a]'\"", "ü→", "ledger"])
+@pytest.mark.parametrize("name", ["ledger.dump", "-x.dump", "a\nb *?[a]'\"", "ü→", "no UTF-8 \udcff", "ledger"])
 def test_a_file_of_any_name_is_written_and_restored(
     story: Ledger, database: TestDatabase, empty: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -52,8 +52,10 @@ class Place:
 
     @property
     def socket_folder(self) -> Path:
-        """The data folder, or a short private one where its path is too long or would read as a list of paths."""
-        if len(os.fsencode(self.data / SOCKET)) <= LONGEST_SOCKET and not _SEPARATORS & set(str(self.data)):
+        """The data folder, or a short private one where its path is too long, no UTF-8, or would read as a list of paths."""
+        path = os.fsencode(self.data / SOCKET)
+        is_plain = not _SEPARATORS & set(str(self.data)) and path.decode(errors="replace").encode() == path
+        if is_plain and len(path) <= LONGEST_SOCKET:
             return self.data
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
         return Path(f"/tmp/runfold-{self._server_uid}-{digest}")  # noqa: S108  short, and checked when it is made

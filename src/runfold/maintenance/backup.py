@@ -20,7 +20,7 @@ from psycopg.rows import tuple_row
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.errors import BackupRefused
-from runfold.file_errors import what_helps
+from runfold.file_errors import plain_name, what_helps
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned
 from runfold.store.datastore import Connection, unavailable
@@ -254,7 +254,7 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     connection.execute("COMMIT")
     _force(passing)
     return Note(
-        file=file.name,
+        file=plain_name(file),
         sha256=digest_of(passing),
         bytes=passing.stat().st_size,
         made_at=datetime.now(UTC),

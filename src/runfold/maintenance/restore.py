@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from runfold.errors import BackupRefused, UsageError
+from runfold.file_errors import plain_name
 from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.maintenance.checking import Finding
 from runfold.maintenance.pg_programs import Program, complaint, find_program, running
@@ -207,7 +208,7 @@ def _receipt(connection: Connection, restored: Restored) -> None:
         _QUERIES["receipt"],
         [
             restored.epoch,
-            restored.file.name,
+            plain_name(restored.file),
             restored.sha256,
             restored.bytes,
             sums.first_position,

@@ -1,7 +1,6 @@
 """`runfold migrate` on a server of one's own: logins for those who use it, and where their addresses are written."""
 
 import contextlib
-import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from runfold.store.setup.logins import SETTINGS
 from tests.cli.conftest import Command
 from tests.databases import TestDatabase
+from tests.rooms import full_disk
 
 
 @pytest.fixture
@@ -47,23 +47,12 @@ def test_no_login_is_made_whose_password_has_no_place(runfold: Command, only_adm
     file = tmp_path / "no" / "ledger.env" if why == "no folder" else tmp_path / "ledger.env"
     if why == "a name that leads nowhere":
         file.symlink_to("nowhere")
-    with _no_byte_in_files() if why == "a full disk" else contextlib.nullcontext():
+    with full_disk() if why == "a full disk" else contextlib.nullcontext():
         refused = runfold("migrate", "--create-logins", "--logins-file", str(file))
     assert (refused.code in {1, 2}, str(file) in refused.err, "unexpected" in refused.err) == (True, True, False), refused.err
     assert not file.exists()
     made = runfold("migrate", "--create-logins", "--logins-file", str(tmp_path / "another.env"), "--json").json["logins"]
     assert [each["setting"] for each in made] == [*SETTINGS.values()]
-
-
-@contextlib.contextmanager
-def _no_byte_in_files() -> Iterator[None]:
-    """Let this process write nothing into files, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_addresses_of_new_logins_are_shown_once(

@@ -128,7 +128,7 @@ def shared_parameters() -> list[inspect.Parameter]:
     ]
 
 
-_OF_FILES = {"FILE", "FOLDER", "PATH…"}
+_OF_FILES = {"FILE", "FILE|URL", "FOLDER", "PATH…"}
 """What stands for the name of a file or a folder, which may be of any bytes."""
 
 
