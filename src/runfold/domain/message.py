@@ -12,6 +12,8 @@ from runfold.domain.values import Count, Id, Label, Text, is_plain, known_valid,
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "reasoning", "activity"]
 Content = tuple[Part, ...]
+FIRST = 1
+"""The revision that a message has when it is added. Parts are appended to it alone, and it alone is sealed."""
 
 
 class MessageEvent(Event):

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from runfold.domain.approval_events import ApprovalRequested
 from runfold.domain.compaction import ContextCompacted
 from runfold.domain.decision import DecisionEvaluated, DecisionMade, Outcome, OutcomeCorrected, OutcomeRecorded
-from runfold.domain.message import MessageAdded, MessageRedacted, MessageRevised
+from runfold.domain.message import MessageAdded, MessageRevised
 from runfold.domain.problem import ProblemReported, ProblemResolved
 from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
 from runfold.history.approvals import approval_view, as_allowed
 from runfold.history.compactions import Compaction
-from runfold.history.path import fold_tool_calls, take_in_message, without_hidden
+from runfold.history.path import fold_tool_calls
+from runfold.history.said import Said
 from runfold.history.views import ApprovalView, Message, ToolCallView, View
 from runfold.projections.fold import fold_all
 from runfold.projections.usage import Usage, UsageEntry
@@ -162,12 +163,18 @@ def ids_of(events: Iterable[Recorded]) -> list[str]:
 
 
 class ItemFold:
-    """What came of some items."""
+    """What came of some items. `redactions` are those of messages that hold though they are not on the path."""
 
-    def __init__(self, events: Sequence[Recorded], later: Sequence[Recorded], approvals: Iterable[Sequence[Recorded]]) -> None:
+    def __init__(
+        self,
+        events: Sequence[Recorded],
+        later: Sequence[Recorded],
+        approvals: Iterable[Sequence[Recorded]],
+        redactions: Iterable[Recorded],
+    ) -> None:
         whole = [*events, *later]
         self._calls = {call.id: call for call in as_allowed(fold_tool_calls(whole), {each[0].stream: each for each in approvals})}
-        self._wordings = _wordings(whole)
+        self._wordings = _wordings(whole, redactions)
         self._later: dict[str, list[Recorded]] = {}
         for recorded in later:
             self._later.setdefault(_subject(recorded), []).append(recorded)
@@ -235,21 +242,22 @@ def _usage_line(row: UsageEntry) -> UsageLine:
     )
 
 
-def _wordings(events: Iterable[Recorded]) -> dict[str, list[Message]]:
+def _wordings(events: Iterable[Recorded], redactions: Iterable[Recorded]) -> dict[str, list[Message]]:
     """Each message as it was before its revisions, and as it is, without what may not be shown."""
-    found: dict[str, Message] = {}
-    hidden: dict[str, list[MessageRedacted]] = {}
+    said = Said()
     earlier: dict[str, list[Message]] = {}
     for recorded in events:
         match recorded.event:
-            case MessageRevised(message_id=message_id) if message_id in found:
-                earlier.setdefault(message_id, []).append(found[message_id])
+            case MessageRevised(message_id=message_id) if message_id in said.messages:
+                earlier.setdefault(message_id, []).append(said.messages[message_id])
             case _:
                 pass
-        take_in_message(found, hidden, recorded)
+        said.take_in(recorded)
+    for recorded in redactions:
+        said.take_in(recorded)
     return {
-        name: [without_hidden(wording, hidden.get(name, ())) for wording in (*earlier.get(name, ()), message)]
-        for name, message in found.items()
+        name: [said.without_hidden(wording) for wording in (*earlier.get(name, ()), message)]
+        for name, message in said.messages.items()
     }
 
 

@@ -6,15 +6,8 @@ from typing import Any
 
 import jsonpatch
 
-from runfold.domain.message import (
-    MessageAdded,
-    MessagePartAppended,
-    MessageRedacted,
-    MessageRevised,
-    MessageSealed,
-    MessageState,
-)
-from runfold.domain.parts import Part, TextPart
+from runfold.domain.message import MessageState
+from runfold.domain.parts import TextPart
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
 from runfold.domain.step import StatePatched, StateSnapshotTaken
@@ -29,6 +22,7 @@ from runfold.domain.tool_call import (
 )
 from runfold.errors import RunNotFound
 from runfold.history.approvals import as_allowed, waited_for
+from runfold.history.said import REDACTIONS, Said, redactions
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
 from runfold.store.reading.reader import LATEST, TenantReader
@@ -105,16 +99,26 @@ class History:
 
     def messages(self) -> list[Message]:
         """The conversation: for each message the nearest run's latest revision, in the order in which they were added."""
-        found: dict[str, Message] = {}
-        hidden: dict[str, list[MessageRedacted]] = {}
+        return self.said().shown()
+
+    def said(self) -> Said:
+        """What was said along the path, and what of it may not be shown any more: by now, whenever is asked about."""
+        said = Said()
         for recorded in self.events(("message.*",)):
-            take_in_message(found, hidden, recorded)
-        for segment in self.path[:-1]:  # what may not be shown any more is hidden from the runs that left before, too
-            for recorded in self._reader.stream(
-                segment.run_id, after_version=segment.up_to_version, up_to=self._up_to, types=("message.redacted",)
-            ):
-                take_in_message(found, hidden, recorded)
-        return [without_hidden(message, hidden.get(message.id, [])) for message in found.values()]
+            said.take_in(recorded)
+        for recorded in self._redacted_since():
+            said.take_in(recorded)
+        return said
+
+    def _redacted_since(self) -> Iterator[Recorded]:
+        """What runs of the path redacted after it left them, or after what is asked about."""
+        reader = self._reader.present
+        for segment in self.path:
+            left = segment.up_to_version if reader is self._reader else 0
+            if left < LATEST:
+                yield from reader.stream(segment.run_id, after_version=left, types=REDACTIONS)
+            elif self._up_to < LATEST:
+                yield from redactions(reader, self.tree.thread_id, (segment.run_id,), after=self._up_to)
 
     def approvals(self) -> dict[str, list[Recorded]]:
         """The events of the approvals that the runs of the path waited for, each as far as the path knows it, oldest first."""
@@ -137,7 +141,7 @@ class History:
 
     def message(self, message_id: str) -> MessageState | None:
         """Return what the rules must know of a message of the past; None where there is none."""
-        known = next((message for message in self.messages() if message.id == message_id), None)
+        known = self.said().messages.get(message_id)
         if known is None:
             return None
         length = sum(len(part.text) for part in known.content if isinstance(part, TextPart))
@@ -189,38 +193,3 @@ def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:
             case _:
                 continue
     return list(found.values())
-
-
-def take_in_message(found: dict[str, Message], hidden: dict[str, list[MessageRedacted]], recorded: Recorded) -> None:
-    """One more event about messages: those that are found by their ids, and what of them may not be shown."""
-    event = recorded.event
-    match event:
-        case MessageAdded():
-            found[event.message_id] = Message.added(event, recorded)
-        case MessageRevised() if event.message_id in found:
-            found[event.message_id] = found[event.message_id].revised(event, recorded)
-        case MessagePartAppended() if event.message_id in found:
-            known = found[event.message_id]
-            found[event.message_id] = known.model_copy(update={"content": _longer(known.content, event.text)})
-        case MessageSealed() if event.message_id in found:
-            changes = {"streaming": False, "finish_reason": event.finish_reason}
-            found[event.message_id] = found[event.message_id].model_copy(update=changes)
-        case MessageRedacted():
-            hidden.setdefault(event.message_id, []).append(event)
-        case _:
-            return
-
-
-def _longer(content: tuple[Part, ...], text: str) -> tuple[Part, ...]:
-    last = content[-1] if content else None
-    if isinstance(last, TextPart):
-        return (*content[:-1], TextPart(text=last.text + text))
-    return (*content, TextPart(text=text))
-
-
-def without_hidden(message: Message, redactions: Iterable[MessageRedacted]) -> Message:
-    """A message without what may not be shown of the revision that it is at."""
-    for redaction in redactions:
-        if redaction.revision in {None, message.revision}:
-            message = message.redacted(redaction.fields)
-    return message

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from runfold.domain.message import (
+    FIRST,
     Content,
     MessageAdded,
     MessagePartAppended,
@@ -25,8 +26,6 @@ from runfold.domain.parts import TextPart
 from runfold.domain.recorded import Recorded
 from runfold.projections.projection import Key, Projection, Row
 
-FIRST = 1
-"""The revision that a message has when it is added. Parts are appended to it alone, and it alone is sealed."""
 ALL = 0
 """The revision under which it is kept what may be shown in no wording of a message."""
 

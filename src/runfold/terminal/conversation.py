@@ -14,6 +14,7 @@ from runfold.domain.recorded import Recorded
 from runfold.history.approvals import Approvals, approval_view, as_allowed
 from runfold.history.compactions import Compaction, fold_compactions, model_context
 from runfold.history.path import COMPACTION_EVENTS, TOOL_CALL_EVENTS, History, fold_tool_calls
+from runfold.history.said import Said
 from runfold.history.views import Message, ToolCallView
 from runfold.terminal.conversation_lines import Line, Lines, answers_of
 from runfold.terminal.text import shown
@@ -50,9 +51,9 @@ class Conversation:
         approvals = history.approvals()
         calls = as_allowed(fold_tool_calls(history.events(TOOL_CALL_EVENTS)), approvals)
         cuts = fold_compactions(history.events(COMPACTION_EVENTS))
-        messages = history.messages()
-        others = list(_untold(history.events(), messages) if full else history.events(_BAD_ENDS))
-        return cls(thread_id, path[-1], path, as_of, messages, calls, cuts, approvals, others, full)
+        said = history.said()
+        others = list(_untold(history.events(), said) if full else history.events(_BAD_ENDS))
+        return cls(thread_id, path[-1], path, as_of, said.shown(), calls, cuts, approvals, others, full)
 
     def as_seen(self) -> "Conversation":
         """What of it the model saw: after its last cut the summary, what was kept, and what came later."""
@@ -119,12 +120,14 @@ class Conversation:
         return sorted(found, key=lambda line: line.position)
 
 
-def _untold(events: Iterable[Recorded], messages: Iterable[Message]) -> Iterator[Recorded]:
+def _untold(events: Iterable[Recorded], said: Said) -> Iterator[Recorded]:
     """The events that no message, call or cut tells, and the former wordings of messages, unless these may not be shown."""
-    revised = {message.id: message.position for message in messages if message.revision > 1 and not message.is_redacted}
+    revised = {message.id: message.position for message in said.messages.values() if message.revision > 1}
     for recorded in events:
         event = recorded.event
-        if isinstance(event, MessageAdded | MessagePartAppended):
+        if said.hides(event):
+            is_told = True
+        elif isinstance(event, MessageAdded | MessagePartAppended):
             is_told = revised.get(event.message_id, recorded.position) == recorded.position
         elif isinstance(event, MessageRevised):
             is_told = event.message_id not in revised or (revised[event.message_id] == recorded.position and not event.reason)

@@ -11,6 +11,7 @@ from runfold.domain.recorded import Recorded
 from runfold.errors import UsageError
 from runfold.feed.event_json import disclosed_data
 from runfold.history.items import ThreadItem, ThreadItems
+from runfold.history.said import Said, redactions
 from runfold.pages.asking import Past
 
 RAW_CHARACTERS = 6_000
@@ -49,7 +50,7 @@ def selected(asked: Past, items: ThreadItems, position: int) -> Selected:
     recorded = event_at(asked, items.thread_id, position)
     item = next((each for each in items.items if each.position == position), None)
     text = orjson.dumps(orjson.loads(disclosed_data(recorded)), option=orjson.OPT_INDENT_2).decode()
-    if item is not None and item.message is not None and item.message.is_redacted:
+    if _is_hidden(asked, items, recorded):
         text = ""
     facts = {
         "type": recorded.type,
@@ -71,6 +72,15 @@ def selected(asked: Past, items: ThreadItems, position: int) -> Selected:
         item,
         _causes(items, item),
     )
+
+
+def _is_hidden(asked: Past, items: ThreadItems, recorded: Recorded) -> bool:
+    """Return whether an event holds words of which something may no longer be shown."""
+    said, runs = Said(), {*items.path, recorded.stream}
+    if recorded.type.startswith("message."):
+        for redacted in redactions(asked.reading.reader, items.thread_id, runs):
+            said.take_in(redacted)
+    return said.hides(recorded.event)
 
 
 def _causes(items: ThreadItems, item: ThreadItem | None) -> list[Cause]:

@@ -23,6 +23,6 @@ def ag_ui(source: LocalSource, run_id: str) -> list[dict[str, Any]]:
     first = source.first(run_id, RunNotFound)
     of_thread = Filter(thread_id=first.thread_id, tenant_id=first.tenant_id)
     events = source.reader.events(of_thread, up_to=source.up_to)
-    hidden = hidden_by(source.reader.events(replace(of_thread, types=REDACTIONS), up_to=source.up_to))
+    hidden = hidden_by(source.reader.present.events(replace(of_thread, types=REDACTIONS)))
     run = RunEvents(run_id, past=source.history(run_id).past_events(), with_past=True, hidden=hidden)
     return [told for recorded in events for told in run.take(recorded)] + run.settle()

@@ -23,6 +23,7 @@ from runfold.domain.thread import MAIN
 from runfold.errors import RunNotFound, ThreadNotFound
 from runfold.history.items import CLOSING, KINDS, LATER, EventPlace, ItemFold, ThreadItem, ThreadItems, ids_of, usage_lines
 from runfold.history.path import path, thread_tree
+from runfold.history.said import redactions
 from runfold.history.tree import Tree
 from runfold.history.views import View
 from runfold.queries.lists.parameters import AT_VERSION, Parameter
@@ -216,7 +217,8 @@ def _window(scan: ThreadScan, along: Path, start: int, size: int) -> tuple[list[
     known = {recorded.position for recorded in events}
     told = scan.later(along, (*LATER, *CLOSING, "approval.requested"), ids_of(events), after=begun)
     later = [recorded for recorded in told if recorded.position not in known]
-    fold = ItemFold(events, later, _approvals([*events, *later]))
+    redacted = redactions(scan.reader, scan.thread_id, along, after=begun)
+    fold = ItemFold(events, later, _approvals([*events, *later]), redacted)
     found = [fold.item(start + number, recorded) for number, recorded in enumerate(events)]
     return _with_others(scan, along, found, end), is_cut
 

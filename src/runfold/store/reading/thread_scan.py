@@ -65,8 +65,8 @@ class ThreadScan:
     """A thread as it stood at a position."""
 
     def __init__(self, reader: TenantReader, thread_id: str, up_to: int) -> None:
-        self._reader = reader
-        self._thread_id = thread_id
+        self.reader = reader
+        self.thread_id = thread_id
         self._up_to = up_to
         self._happened = None if reader.happened is None else Jsonb(reader.happened.of_thread(thread_id))
 
@@ -74,38 +74,36 @@ class ThreadScan:
         """Where streams were at versions of theirs; a stream that has no such version is left out."""
         if not versions:
             return {}
-        found = self._reader.rows(
-            _QUERIES["positions of versions"], [list(versions), list(versions.values()), self._reader.tenant]
-        )
+        found = self.reader.rows(_QUERIES["positions of versions"], [list(versions), list(versions.values()), self.reader.tenant])
         return dict(found)
 
     def count(self, path: Path, types: Sequence[str], position: int) -> tuple[int, int]:
         """How many events of some types a path holds, and how many of them up to a position."""
-        ((count, until),) = self._reader.rows(_QUERIES["counted"], [position, *self._along(path), list(types)])
+        ((count, until),) = self.reader.rows(_QUERIES["counted"], [position, *self._along(path), list(types)])
         return count, until
 
     def places(self, path: Path, types: Sequence[str], *, skip: int, limit: int) -> list[Place]:
         """Some of the events of some types along a path, by their number."""
         query = filled(_QUERIES["places"], whether="= ANY")
-        return [Place(*row) for row in self._reader.rows(query, [*self._along(path), list(types), limit, skip])]
+        return [Place(*row) for row in self.reader.rows(query, [*self._along(path), list(types), limit, skip])]
 
     def others(self, path: Path, types: Sequence[str], *, after: int, before: int, limit: int) -> list[Place]:
         """At most so many events of all other types along a path, between two positions."""
         query = filled(_QUERIES["places"], whether="<> ALL")
         along = self._along(path, after, min(before - 1, self._up_to))
-        return [Place(*row) for row in self._reader.rows(query, [*along, list(types), limit, 0])]
+        return [Place(*row) for row in self.reader.rows(query, [*along, list(types), limit, 0])]
 
     def events_at(self, positions: Sequence[int]) -> list[Recorded]:
         """The events at some positions, in order: as many of them as memory should hold."""
         query = bounded_query("notification_id = ANY(%b::bigint[])", ["notification_id"])
-        return [unread(row) for row in self._reader.rows(query, [list(positions), len(positions)])]
+        return [unread(row) for row in self.reader.rows(query, [list(positions), len(positions)])]
 
     def later(self, path: Path, types: Sequence[str], ids: Sequence[str], *, after: int) -> Iterator[Recorded]:
         """What happened after a position, along a path, to what has one of some ids, and the bad ends of its runs."""
         asked = [list(types), Jsonb(dict(path)), list(ids), list(ids), list(ids), PAGE]
         is_last = False
         while not is_last:
-            found = self._reader.rows(_QUERIES["later"], [*self._within(after, self._up_to), *asked])
+            found = self.reader.rows(_QUERIES["later"], [*self._within(after, self._up_to), *asked])
             yield from map(unread, found)
             is_last, after = len(found) < PAGE, found[-1][0] if found else after
 
@@ -116,18 +114,18 @@ class ThreadScan:
         """
 
         def ask(up_to: int) -> list[tuple[Any, ...]]:
-            return self._reader.rows(_QUERIES["stretches"], [number, *self._within(0, up_to)])
+            return self.reader.rows(_QUERIES["stretches"], [number, *self._within(0, up_to)])
 
-        found = ask_about_events(self._reader, ask, 0, self._up_to)
+        found = ask_about_events(self.reader, ask, 0, self._up_to)
         return sorted((TypeInStretch(*row) for row in found), key=lambda each: (each.stretch, each.first_position))
 
     def runs(self, types: Sequence[str], beside: Sequence[str]) -> list[RunEnd]:
         """How far each run of the thread is: its last event, its last of some types, and its last of all types beside others."""
         asked = [list(types), list(beside), *self._within(0, self._up_to)]
-        return [RunEnd(*row) for row in self._reader.rows(_QUERIES["runs"], asked)]
+        return [RunEnd(*row) for row in self.reader.rows(_QUERIES["runs"], asked)]
 
     def _within(self, after: int, up_to: int) -> list[Any]:
-        thread = [self._thread_id, self._reader.tenant]
+        thread = [self.thread_id, self.reader.tenant]
         return [*thread, after, *thread, up_to, self._happened, self._happened]
 
     def _along(self, path: Path, after: int = 0, up_to: int | None = None) -> list[Any]:
