@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 import httpcore2
 import pytest
@@ -15,7 +16,16 @@ from runfold.commands.caller import Caller
 from runfold.delivery.posting import Answer, Poster
 from runfold.delivery.schedule import ATTEMPTS
 from runfold.domain.values import Actor
-from runfold.errors import CommandRefused, InvalidEvent, ScopeMissing, UsageError, WebhookNotFound
+from runfold.errors import (
+    CommandRefused,
+    InvalidEvent,
+    LedgerError,
+    RunNotFound,
+    ScopeMissing,
+    ThreadNotFound,
+    UsageError,
+    WebhookNotFound,
+)
 from runfold.http.app import create_app
 from runfold.maintenance.checking import LogCheck
 from runfold.settings import Settings
@@ -188,6 +198,28 @@ def test_a_place_that_the_log_has_not_is_refused(sender: Ledger) -> None:
     for place in (-1, "1", True, 1.5):
         with pytest.raises(InvalidEvent, match="after: is a position"):
             made[0].replay(after=place)  # type: ignore[arg-type]
+
+
+def test_a_thread_or_run_that_is_not_there_is_refused(sender: Ledger, settings: Settings) -> None:
+    run = sender.create_thread(agent_id="a").start_run()
+    other = sender.create_thread(agent_id="a")
+    (thread_id,) = {recorded.thread_id for recorded in sender.events(run_id=run.id)}
+    acme = sending_ledger(settings.model_copy(update={"tenant": "acme"}))
+    with acme as ledger, pytest.raises(ThreadNotFound):
+        ledger.create_webhook("https://hooks.example.com/", thread_id=thread_id)
+    refused: list[tuple[dict[str, Any], type[LedgerError]]] = [
+        ({"thread_id": "thread_none"}, ThreadNotFound),
+        ({"run_id": "run_none"}, RunNotFound),
+        ({"thread_id": other.id, "run_id": run.id}, InvalidEvent),
+    ]
+    for narrowed, error in refused:
+        with pytest.raises(error):
+            sender.create_webhook("https://hooks.example.com/", **narrowed)
+    for narrowed in ({"run_id": run.id}, {"thread_id": thread_id}, {"thread_id": thread_id, "run_id": run.id}):
+        assert sender.create_webhook("https://hooks.example.com/", **narrowed).receipt.appended == 1
+    with sender.batch() as batch:
+        batch.create_webhook("https://hooks.example.com/", thread_id=batch.create_thread(agent_id="a").id)
+    assert len(sender.now.webhooks()) == 4
 
 
 @pytest.mark.fault("I11")

@@ -98,7 +98,10 @@ class Webhook(Handle):
 
 
 def creation(executor: Executor, created: WebhookCreated, webhook_id: str | None, envelope: Envelope) -> Plan[Webhook]:
-    """Return the plan of what makes a webhook. Raises InvalidEvent for an address that nothing may be sent to."""
+    """Return the plan of what makes a webhook.
+
+    Raises InvalidEvent for an address that nothing may be sent to, ThreadNotFound, RunNotFound.
+    """
     executor.require_address(created.url, "url")
     created_id = checked_id(WebhookId, "webhook_id", webhook_id) if webhook_id else executor.new_id("webhook")
 
@@ -106,10 +109,23 @@ def creation(executor: Executor, created: WebhookCreated, webhook_id: str | None
         webhook = session.new(WebhookState, created_id)
         if created.after is not None and not webhook.exists and created.after > (head := session.head()):
             raise InvalidEvent("after", f"is beyond the ledger, which ends at {head}; leave it out to begin after that")
+        if not webhook.exists:
+            _require_known(session, created.filter)
         made = created.model_copy(update={"is_audited": session.may("audit:read")})
         session.begin(webhook, webhook.create(made), created_id, Context())
 
     return Plan(created_id, decide, lambda receipt: Webhook(created_id, executor, receipt), envelope)
+
+
+def _require_known(session: Session, wanted: WebhookFilter) -> None:
+    """Raise ThreadNotFound or RunNotFound for what is not there, and InvalidEvent for a run of another thread."""
+    if wanted.thread_id is not None:
+        session.thread(wanted.thread_id)
+    if wanted.run_id is None:
+        return
+    thread_id = session.thread_of(session.run(wanted.run_id))
+    if wanted.thread_id not in {None, thread_id}:
+        raise InvalidEvent("thread_id", f"is not that of {wanted.run_id}, which is of {thread_id}; name one of them")
 
 
 def filter_of(types: Texts, by_actor: Texts, **others: Any) -> WebhookFilter:

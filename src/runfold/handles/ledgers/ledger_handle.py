@@ -75,7 +75,7 @@ class LedgerHandle(Handle):
 
         They are narrowed as the feed is (`by_actor` is who recorded them), and begin after now, or after a position. `format` is
         `runfold` or `cloudevents`; `content` is `thin` (which event it is, and where it can be read) or `whole`. Raises
-        InvalidEvent for an address that leads to no public host, UsageError for unknown types.
+        InvalidEvent for an address that leads to no public host, UsageError for unknown types, ThreadNotFound, RunNotFound.
         """
         wanted = filter_of(
             types, by_actor, thread_id=thread_id, run_id=run_id, agent_id=agent_id, goal_id=goal_id, user_id=user_id
