@@ -4,6 +4,7 @@ import pytest
 
 from runfold.domain.event import Event
 from runfold.domain.thread import (
+    MOST_HEADS,
     HeadMoved,
     HeadNamed,
     Thread,
@@ -68,6 +69,18 @@ def test_a_head_is_named_once_and_then_moved() -> None:
 
 
 @pytest.mark.row("RV-56")
+def test_a_thread_has_a_thousand_heads_at_most_and_moves_them_as_before() -> None:
+    full = (thread_created, *(HeadNamed(name=f"try-{number}", run_id="run_1") for number in range(2, MOST_HEADS + 1)))
+    more = given(*full)
+    more.when(lambda thread: thread.name_head("one more", "run_1")).refused(
+        "a thread has 1,000 heads at most; move one that it has"
+    )
+    more.when(lambda thread: thread.put_head("one more", "run_1", None)).refused("a thread has 1,000 heads at most")
+    more.when(lambda thread: thread.name_head("try-2", "run_1")).then()
+    more.when(lambda thread: thread.put_head("try-2", "run_2", "run_1")).then(moved)
+    given(*full[:-1]).when(lambda thread: thread.name_head("one more", "run_1")).then(HeadNamed(name="one more", run_id="run_1"))
+
+
 def test_a_head_is_moved_from_where_the_caller_believes_it_to_be() -> None:
     given(thread_created, named).when(lambda thread: thread.move_head("try-2", "run_2", "run_1", expected="run_1")).then(moved)
     given(thread_created, named).when(lambda thread: thread.move_head("try-2", "run_3", "run_2", expected="run_1")).refused(

@@ -9,6 +9,8 @@ from runfold.domain.values import Count, Digest, JsonObject, Label, RunId, Text,
 from runfold.errors import CommandRefused
 
 MAIN = "main"
+MOST_HEADS = 1_000
+"""Each new run looks through the heads of its thread, for those that follow it."""
 
 
 class ThreadEvent(Event):
@@ -186,6 +188,8 @@ class Thread:
         self.require_open("name_head")
         if name in self.heads:
             self.refuse("name_head", f"head {name!r} already exists; move it (`move_head`)")
+        if len(self.heads) >= MOST_HEADS:
+            self.refuse("name_head", f"a thread has {MOST_HEADS:,} heads at most; move one that it has (`move_head`)")
         return [HeadNamed(name=name, run_id=run_id)]
 
     def move_head(
