@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runfold import Ledger, Run, Thread
+from runfold.domain.context import Context
+from runfold.domain.problem import ProblemResolved
 from runfold.history.views import RunView
 from runfold.projections.run_summaries import RunSummaries
+from runfold.projections.runs import counts
 from runfold.projections.runs.counts import MOST_HALF_TOLD
 from runfold.projections.runs.summary import RunSummary
 from tests.projections.folded import rows_of
@@ -341,6 +345,46 @@ def test_problems_are_counted_and_those_not_resolved_by_severity(run: Run, summa
     assert row.open_problems[lesser.id] == "critical"
     lesser.resolve("up")
     assert (summary(run).open_critical, summary(run).problems) == (0, 4)
+
+
+def test_a_row_holds_so_many_names_and_ids_and_counts_all(run: Run, summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "MOST_NAMES", 2)
+    monkeypatch.setattr(counts, "MOST_OPEN", 2)
+    calls = [run.call_tool(f"tool_{number}") for number in range(4)]
+    for number in range(4):
+        run.enter_node(f"node_{number}")
+        run.traverse_edge(f"node_{number}", "end")
+    problems = [run.report_problem(severity, "bad") for severity in ("critical", "warning", "minor", "minor")]
+    calls[0].start()
+    row = summary(run)
+    assert (row.tools_used, row.nodes_executed) == (("tool_0", "tool_1"), ("node_0", "end"))
+    assert row.edges_traversed == ("node_0->end", "node_1->end")
+    assert (row.tool_calls, row.open_tool_calls, row.open_call_ids) == (4, 4, (calls[2].id, calls[3].id))
+    assert ({*row.open_problems}, row.open_critical, row.open_warnings, row.open_minor) == (
+        {each.id for each in problems[2:]},
+        1,
+        1,
+        2,
+    )
+    for left, call in enumerate((calls[0], calls[3], calls[1], calls[2])):
+        call.succeed("found")
+        assert (summary(run).tool_calls, summary(run).open_tool_calls) == (4, 3 - left)
+    for problem in (problems[1], problems[3], problems[0]):
+        problem.resolve("good")
+    row = summary(run)
+    assert (row.problems, row.open_critical, row.open_warnings, row.open_minor) == (4, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("open_critical", "open_warnings", "open_minor"), [(1, 1, 1), (0, 1, 1), (0, 0, 1)])
+def test_a_problem_that_a_row_does_not_know_and_an_old_event_says_nothing_of_was_the_worst(
+    open_critical: int, open_warnings: int, open_minor: int
+) -> None:
+    row = RunSummary(run_id="r", open_critical=open_critical, open_warnings=open_warnings, open_minor=open_minor)
+    recorded: Any = SimpleNamespace(context=Context())
+    (column,) = {*counts.COUNT[ProblemResolved](row, recorded, ProblemResolved(problem_id="p", resolution="x"))} - {
+        "open_problems"
+    }
+    assert column == ("open_critical" if open_critical else "open_warnings" if open_warnings else "open_minor")
 
 
 # Where the words are

@@ -50,7 +50,7 @@ _NO_WAIT: Changes = {"waiting_reason": None, "waiting_for": (), "stop_reason": N
 class RunSummaries(Projection[RunSummary]):
     """One row per run: how it stands, what it did, what it used, how long it took."""
 
-    name, version, row, key, partition = "run_summaries", 5, RunSummary, ("run_id",), "thread"
+    name, version, row, key, partition = "run_summaries", 6, RunSummary, ("run_id",), "thread"
     events = (
         *get_args(AnyMessageEvent),
         *get_args(AnyToolCallEvent),

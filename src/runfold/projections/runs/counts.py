@@ -20,6 +20,10 @@ Change = Callable[[RunSummary, Recorded, Any], Changes]
 
 _OPEN = {"critical": "open_critical", "warning": "open_warnings", "minor": "open_minor"}
 MOST_HALF_TOLD = 100
+MOST_NAMES = 1_000
+"""Names of tools, of nodes and of edges in a row: the first of them. A row is written whole, and names may be made up."""
+MOST_OPEN = 1_000
+"""Tool calls and problems that a row knows to be open: the last of them. Their number counts them all."""
 _NO_OUTCOME = Outcome(success=False)
 _NO_TOKENS = Tokens()
 
@@ -39,13 +43,13 @@ def _message_revised(row: RunSummary, _: Recorded, __: MessageRevised) -> Change
 
 def _tool_called(row: RunSummary, _: Recorded, event: ToolCalled) -> Changes:
     changes = _call_open(row, event.call_id)
-    if event.name not in row.tools_used:
-        changes["tools_used"] = (*row.tools_used, event.name)
+    if (tools := _with(row.tools_used, event.name)) is not row.tools_used:
+        changes["tools_used"] = tools
     return changes
 
 
 def _tool_started(row: RunSummary, _: Recorded, event: ToolStarted) -> Changes:
-    return {} if event.call_id in row.open_call_ids else _call_open(row, event.call_id)
+    return {} if event.call_id in row.open_call_ids or _has_forgotten_calls(row) else _call_open(row, event.call_id)
 
 
 def _call_open(row: RunSummary, call_id: str) -> Changes:
@@ -54,8 +58,11 @@ def _call_open(row: RunSummary, call_id: str) -> Changes:
 
 def calls_open(row: RunSummary, call_ids: tuple[str, ...]) -> Changes:
     """Return what changes when calls are asked for, or carried on from the past of the run."""
-    open_ids = (*row.open_call_ids, *call_ids)
-    return {"tool_calls": row.tool_calls + len(call_ids), "open_tool_calls": len(open_ids), "open_call_ids": open_ids}
+    return {
+        "tool_calls": row.tool_calls + len(call_ids),
+        "open_tool_calls": row.open_tool_calls + len(call_ids),
+        "open_call_ids": (*row.open_call_ids, *call_ids)[-MOST_OPEN:],
+    }
 
 
 def _tool_succeeded(row: RunSummary, _: Recorded, event: ToolSucceeded) -> Changes:
@@ -71,10 +78,22 @@ def _tool_cancelled(row: RunSummary, _: Recorded, event: ToolCancelled) -> Chang
 
 
 def _call_ended(row: RunSummary, call_id: str) -> Changes:
-    if call_id not in row.open_call_ids:
-        return {"tool_calls": row.tool_calls + 1}  # an ancestor's call, which this run answers at once
-    open_ids = tuple(open_id for open_id in row.open_call_ids if open_id != call_id)
-    return {"open_tool_calls": len(open_ids), "open_call_ids": open_ids}
+    if call_id in row.open_call_ids:
+        open_ids = tuple(open_id for open_id in row.open_call_ids if open_id != call_id)
+        return {"open_tool_calls": row.open_tool_calls - 1, "open_call_ids": open_ids}
+    if _has_forgotten_calls(row):
+        return {"open_tool_calls": row.open_tool_calls - 1}
+    return {"tool_calls": row.tool_calls + 1}  # an ancestor's call, which this run answers at once
+
+
+def _has_forgotten_calls(row: RunSummary) -> bool:
+    """Return whether more calls are open than the row knows: one that it does not know is taken for one of them."""
+    return row.open_tool_calls > len(row.open_call_ids)
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Return names with one more, unless it is among them or they are as many as a row holds."""
+    return names if name in names or len(names) >= MOST_NAMES else (*names, name)
 
 
 def _step_started(row: RunSummary, _: Recorded, event: StepStarted) -> Changes:
@@ -100,16 +119,15 @@ def _node_entered(row: RunSummary, _: Recorded, event: NodeEntered) -> Changes:
 
 
 def _edge_traversed(row: RunSummary, _: Recorded, event: EdgeTraversed) -> Changes:
-    edge = f"{event.from_node_id}->{event.to_node_id}"
-    edges = row.edges_traversed if edge in row.edges_traversed else (*row.edges_traversed, edge)
+    edges = _with(row.edges_traversed, f"{event.from_node_id}->{event.to_node_id}")
     return {"edges_traversed": edges, **_at_nodes(row, event.from_node_id, event.to_node_id)}
 
 
 def _at_nodes(row: RunSummary, *node_ids: str | None) -> Changes:
     known = row.nodes_executed
     for node_id in node_ids:
-        if node_id is not None and node_id not in known:
-            known = (*known, node_id)
+        if node_id is not None:
+            known = _with(known, node_id)
     return {} if known is row.nodes_executed else {"nodes_executed": known}
 
 
@@ -172,13 +190,21 @@ def _used(row: RunSummary, old: Tokens, new: Tokens) -> Changes:
 def _problem_reported(row: RunSummary, _: Recorded, event: ProblemReported) -> Changes:
     column = _OPEN[event.severity]
     still_open = {**row.open_problems, event.problem_id: event.severity}
+    if len(still_open) > MOST_OPEN:
+        del still_open[next(iter(still_open))]
     return {"problems": row.problems + 1, "open_problems": still_open, column: getattr(row, column) + 1}
 
 
-def _problem_resolved(row: RunSummary, _: Recorded, event: ProblemResolved) -> Changes:
-    column = _OPEN[row.open_problems[event.problem_id]]
+def _problem_resolved(row: RunSummary, recorded: Recorded, event: ProblemResolved) -> Changes:
+    column = _OPEN[row.open_problems.get(event.problem_id) or recorded.context.severity or _forgotten_severity(row)]
     still_open = {problem_id: severity for problem_id, severity in row.open_problems.items() if problem_id != event.problem_id}
     return {"open_problems": still_open, column: getattr(row, column) - 1}
+
+
+def _forgotten_severity(row: RunSummary) -> str:
+    """Return the worst severity of which more problems are open than the row knows."""
+    known = [*row.open_problems.values()]
+    return next((said for said, column in _OPEN.items() if getattr(row, column) > known.count(said)), "minor")
 
 
 def _violated(row: RunSummary, _: Recorded, __: ConstraintViolated) -> Changes:

@@ -93,17 +93,17 @@ class RunSummary(Row):
     open_tool_calls: int = 0
     """Tool calls without an end."""
     open_call_ids: tuple[str, ...] = ()
-    """Which those are. Only they tell whether an answer is to a call of this run or of an ancestor."""
+    """Which those are, of more than a thousand the last. They tell whether an answer is to a call of this run or an ancestor."""
     failed_tool_calls: int = 0
     """Tool calls that failed, by themselves or with the run."""
     cancelled_tool_calls: int = 0
     """Tool calls that were given up, by themselves or with the run."""
     tools_used: tuple[str, ...] = ()
-    """The names of the tools it called, each once, as first called."""
+    """The names of the tools it called, each once, as first called: a thousand at most."""
     nodes_executed: tuple[str, ...] = ()
-    """The nodes that its steps, decisions and graph name, each once, as first seen."""
+    """The nodes that its steps, decisions and graph name, each once, as first seen: a thousand at most."""
     edges_traversed: tuple[str, ...] = ()
-    """The edges it went along, each once, as first seen: `from->to`."""
+    """The edges it went along, each once, as first seen: `from->to`, a thousand at most."""
     approvals_requested: int = 0
     """Approvals it asked for."""
 
@@ -140,7 +140,7 @@ class RunSummary(Row):
     problems: int = 0
     """Problems reported."""
     open_problems: dict[str, str] = Field(default_factory=dict)
-    """The problems not resolved, each with its severity. Only they tell the severity of what is resolved."""
+    """The problems not resolved, each with its severity; of more than a thousand the last."""
     open_critical: int = 0
     """How many of those are critical."""
     open_warnings: int = 0
