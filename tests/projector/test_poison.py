@@ -4,14 +4,14 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCalled
-from runfold.projections.projection import Key, Projection, Row
+from runfold.projections.projection import AnyProjection, Key, Projection, Row
 from runfold.projector import checkpoints, worker
 from runfold.projector.folding import shard
 from tests.projector.conftest import Fill, Work, running
@@ -67,6 +67,47 @@ class Loose(Projection[LooseRow]):
         return row.but(facts={"at": (1, 2)} if recorded.position >= POISON else {"at": [1, 2]})
 
 
+def refuses(value: dict[str, Any]) -> dict[str, Any]:
+    """What a row's class does with a value: look up what is not there."""
+    return value if value.get("at") != [1] else value["order"]  # type: ignore[no-any-return]
+
+
+class StrictRow(Row):
+    """A row whose class fails over some values."""
+
+    run_id: str
+    """The run."""
+    facts: Annotated[dict[str, Any], AfterValidator(refuses)] = Field(default_factory=dict)
+    """Whatever."""
+
+
+class Nested(Projection[LooseRow]):
+    """One row per run, nested one deeper at each event than JSON can be read from one event on."""
+
+    name, row, key, events = "nested", LooseRow, ("run_id",), (ToolCalled,)
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        return ((recorded.stream,),)
+
+    def evolve(self, row: LooseRow, recorded: Recorded) -> LooseRow:
+        facts: dict[str, Any] = {}
+        for _ in range(100_000 if recorded.position >= POISON else 10):
+            facts = {"before": facts}
+        return row.but(facts=facts)
+
+
+class Strict(Projection[StrictRow]):
+    """One row per run, whose class fails from one event on."""
+
+    name, row, key, events = "strict", StrictRow, ("run_id",), (ToolCalled,)
+
+    def keys(self, recorded: Recorded) -> Iterable[Key]:
+        return ((recorded.stream,),)
+
+    def evolve(self, row: StrictRow, recorded: Recorded) -> StrictRow:
+        return row.but(facts={"at": [1] if recorded.position >= POISON else []})
+
+
 def called(name: str, like: Faulty | None = None) -> Faulty:
     """The same under another name; without faults, or with those of another."""
     made: Faulty = type("Called", (Faulty,), {"name": name, "__doc__": "The same."})()
@@ -78,6 +119,20 @@ def fails(row: object, recorded: object = None) -> Any:
     raise KeyError("order")
 
 
+class Unsayable(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        return f"no order {self.order}"  # type: ignore[attr-defined]  # nobody set it
+
+
+def raises(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
+
+
 MENDED = Faulty()
 IN_EVOLVE: dict[str, tuple[Fault, str]] = {
     "raises": (fails, "KeyError: 'order'"),
@@ -87,11 +142,16 @@ IN_EVOLVE: dict[str, tuple[Fault, str]] = {
     "wrong type of field": (lambda row, _: row.but(calls="x"), "InvalidRow: the row .* has calls = 'x': Input should be a valid"),
     "beyond bigint": (lambda row, _: row.but(calls=2**63), "NumericValueOutOfRange: .*out of range"),
     "changes its key": (lambda row, _: row.but(run_id="run_b"), "InvalidRow: evolve changed the key of the row .* keeps its key"),
+    "says what no text can hold": (raises(ValueError("a\0b \ud800")), r"ValueError: a\\x00b \\ud800; fix"),
+    "cannot say what it is": (raises(Unsayable()), "Unsayable: nothing, for its own __str__ raised AttributeError; fix"),
+    "ends the process": (raises(SystemExit("usage: tool NAME")), "SystemExit: usage: tool NAME; fix"),
+    "is no error": (raises(GeneratorExit()), "GeneratorExit: no reason given; fix"),
     "no text that can be stored": (lambda row, _: row.but(run_id=row.run_id, seen=("\ud800",)), "InvalidRow: the row .* seen"),
 }
 IN_KEYS: dict[str, tuple[Callable[[Recorded], Any], str]] = {
     "raises": (fails, "KeyError: 'order'"),
     "raises on the way": (lambda recorded: (fails(recorded) for _ in "a"), "KeyError: 'order'"),
+    "ends the process": (raises(SystemExit(2)), "SystemExit: 2; fix"),
     "nothing": (lambda _: None, "TypeError: 'NoneType' object is not iterable"),
     "no tuple": (lambda _: ["run_a"], "TypeError: keys gave 'run_a'; it gives tuples of run_id"),
     "too long": (lambda _: [("run_a", 1)], r"TypeError: keys gave \('run_a', 1\); it gives tuples of run_id"),
@@ -264,6 +324,22 @@ def test_a_value_that_its_column_gives_back_as_another_stops_it_where_it_first_s
     model = books.model("loose")
     assert (model.trouble_position, model.position) == (POISON, POISON - 1)
     assert "has facts = {'at': (1, 2)}, which its column gives back as {'at': [1, 2]}; fix" in (model.message or "")
+
+
+@pytest.mark.parametrize(
+    ("projection", "said"),
+    [(Strict(), "a row cannot be made: KeyError: 'order'; fix"), (Nested(), "RecursionError: .*; fix")],
+    ids=lambda given: getattr(given, "name", ""),
+)
+def test_whatever_the_class_of_a_row_raises_or_what_is_in_it_stops_it_at_the_event(
+    fill: Fill, work: Work, books: Books, projection: AnyProjection, said: str
+) -> None:
+    head = fill(5)
+    work({projection.name: projection, "tools": Tools()}).catch_up()
+    model = books.model(projection.name)
+    assert (model.trouble, model.trouble_position, model.position) == ("stopped", POISON, POISON - 1)
+    assert re.search(said, model.message or ""), model.message
+    assert books.faults(Tools(), head) == []
 
 
 def test_a_table_that_was_dropped_by_hand_is_a_trouble_of_its_own(fill: Fill, work: Work, books: Books) -> None:

@@ -10,6 +10,9 @@ from runfold.errors import Damage, PoisonEvent, UnknownEventType
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 
+MOST_OF_A_REASON = 1_000
+"""So many characters are told of what an error says."""
+
 
 class Standing(NamedTuple):
     """A row, and the position of the last event that changed it. No row: it went away."""
@@ -25,9 +28,24 @@ Standings = dict[Key, Standing]
 class FoldFailed(Exception):
     """A projection raised, or answered with what is no row, at an event."""
 
-    def __init__(self, projection: str, recorded: Recorded, cause: Exception) -> None:
-        super().__init__(f"{projection} failed at position {recorded.position} ({recorded.type}): {cause!r}")
+    def __init__(self, projection: str, recorded: Recorded, cause: BaseException) -> None:
+        super().__init__(f"{projection} failed at position {recorded.position} ({recorded.type}): {reason_of(cause)}")
         self.projection, self.recorded, self.cause = projection, recorded, cause
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error of somebody's code is and says, as much of it as is told."""
+    return f"{type(error).__name__}: {words_of(error)}"
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error of somebody's code says, in one line of characters that any text can hold, and any terminal."""
+    try:
+        said = str(error)
+    except Exception as fault:  # it is code of theirs, too
+        said = f"nothing, for its own __str__ raised {type(fault).__name__}"
+    line = " ".join(said.split())[:MOST_OF_A_REASON] or "no reason given"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple[Key, Recorded]]:
@@ -48,9 +66,9 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
                     _refuse(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
                 hash(key)  # raises TypeError for what no row can be found by
                 found.append(((recorded.tenant_id, *key), recorded))
-        except MemoryError:
+        except (MemoryError, KeyboardInterrupt):
             raise  # it says something of the process, and nothing of the event
-        except Exception as error:
+        except BaseException as error:  # also what would end the process, such as a parser of options at a loss
             raise FoldFailed(projection.name, recorded, error) from error
     return found
 
@@ -69,9 +87,9 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
                 continue
             if type(after) is not row_class and after is not None:
                 _refuse(f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row")
-        except MemoryError:
+        except (MemoryError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise FoldFailed(projection.name, recorded, error) from error
         if after is not None or row is not None:
             changed[key] = after, recorded.position
@@ -102,8 +120,7 @@ def naming_the_event() -> Iterator[None]:
     except FoldFailed as error:
         if isinstance(error.cause, Damage):
             raise error.cause from error
-        reason = f"{type(error.cause).__name__}: {error.cause}"
-        raise PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason) from error
+        raise PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason_of(error.cause)) from error
 
 
 def fold_all(projection: AnyProjection, events: Iterable[Recorded]) -> Standings:

@@ -25,7 +25,9 @@ ENTRY_POINTS = "runfold.projections"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,38}")
 _KEY_TYPES = {"text", "bigint", "date"}
-_RESERVED = {"tenant_id", "position"}
+_RESERVED = {"tenant_id", "position", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"}
+_COLUMN_BYTES = 59
+"""PostgreSQL cuts a name at 63, and two columns that are compared have a word before their names."""
 
 
 @cache
@@ -103,13 +105,13 @@ def load(source: str) -> AnyProjection:
         raise InvalidProjection(
             source, f"cannot be imported ({error}); name it as module:Class, on the Python path or in this folder"
         ) from None
-    except Exception as error:  # whatever a module of somebody else raises when it is loaded
+    except (Exception, SystemExit) as error:  # whatever a module of somebody else raises when it is loaded
         raise InvalidProjection(source, f"cannot be imported: its module raised {error!r}") from error
     if not (isinstance(found, type) and issubclass(found, Projection)):
         raise InvalidProjection(source, f"is {found!r}, and no subclass of runfold.Projection; make it one")
     try:
         projection = found()
-    except Exception as error:  # whatever its own __init__ raises
+    except (Exception, SystemExit) as error:  # whatever its own __init__ raises
         raise InvalidProjection(source, f"cannot be made ({error!r}); it is made without arguments") from error
     return checked(projection, source)
 
@@ -196,9 +198,14 @@ def _row_faults(projection: AnyProjection) -> Iterable[str]:
         return
     if taken := _RESERVED & columns.keys():
         yield f"has rows with {', '.join(sorted(taken))}, which every table has by itself; call it something else"
+    for name in columns:
+        if len(name.encode()) > _COLUMN_BYTES:
+            yield f"has rows with {name}, which is longer than a column's name may be; use up to {_COLUMN_BYTES} bytes"
     for said, names in (("key", projection.key), *(("index", index) for index in projection.indexes)):
         if type(names) is not tuple or not names or not all(isinstance(name, str) and name in columns for name in names):
             yield f"has the {said} {names!r}, which is no tuple of fields of its row; its fields are {', '.join(columns)}"
+    if len({*projection.key}) < len(projection.key):
+        yield f"has the key {projection.key!r}, which names a field twice; name each once"
     for name in projection.key:
         if columns[name].nullable or columns[name].type not in _KEY_TYPES:
             yield f"has {name} in its key, which must be a str, an int or a date, and never None"

@@ -23,7 +23,7 @@ from runfold.child import run_module
 from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, InvalidProjection, LedgerUnavailable, PoisonEvent, ProjectionStopped
 from runfold.failpoint import reach
-from runfold.projections.fold import FoldFailed, Standings, take_in
+from runfold.projections.fold import FoldFailed, Standings, reason_of, take_in
 from runfold.projections.partition import Touchers
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import load
@@ -287,8 +287,7 @@ def _explained(error: FoldFailed | ProjectionStopped | InvalidProjection) -> Pro
     if isinstance(error, InvalidProjection):
         fact = f"is folded in processes of their own, and there it {error.fact}"
         return ProjectionStopped(error.source, fact, "put its module on the Python path, then repeat the command")
-    recorded, reason = error.recorded, f"{type(error.cause).__name__}: {error.cause}"
-    return PoisonEvent(error.projection, recorded.position, recorded.type, reason)
+    return PoisonEvent(error.projection, error.recorded.position, error.recorded.type, reason_of(error.cause))
 
 
 if __name__ == "__main__":

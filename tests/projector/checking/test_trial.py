@@ -28,7 +28,7 @@ IMPURE = {
     "OwnChance": r"in a process that begins with that event; something that the class, the instance or the module keeps",
     "Counting": r"said = '2', and '1' in a process that begins with that event; something that the class, the instance",
     "Remembering": r"tool = None, and 'unknown' in a process that begins with that event; something that the class",
-    "RememberingStrictly": r"fails with = None, and \"KeyError\(.*\)\" in a process that begins with that event; something",
+    "RememberingStrictly": r"fails with = None, and \"KeyError: 'call_.*'\" in a process that begins with that event; something",
 }
 
 

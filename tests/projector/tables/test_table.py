@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
+from runfold.domain.tool_call import ToolCalled
 from runfold.projections.columns import columns_of
 from runfold.projections.fold import Standing
-from runfold.projections.projection import Row
+from runfold.projections.projection import Projection, Row
+from runfold.projections.registry import checked
 from runfold.projector.connection import connect
 from runfold.projector.tables import views
 from runfold.projector.tables.invalid_rows import InvalidRow
@@ -300,6 +302,45 @@ def test_any_name_that_is_allowed_makes_a_table(projector: Connection, name: str
     assert projector.execute(f'SELECT call_id FROM runfold_read."{name}"').fetchall() == [{"call_id": "c"}]
     made.drop(projector)
     assert projector.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'runfold%%12'").fetchall() == []
+
+
+class NamesRow(Row):
+    """Columns of all kinds of names."""
+
+    t: str
+    k: int
+    run: int = 0
+    id: int = 0
+    run_id: str = ""
+    Run_id: str = ""
+    old: str = ""
+    select: str = ""
+    tenant: str = ""
+    größe: float = 0.0  # noqa: PLC2401  a name of an analyst's
+    a_name_as_long_as_a_column_of_a_table_in_postgresql_can_be_: str = ""
+    a_name_as_long_as_a_column_of_a_table_in_postgresql_can_be1: str = ""
+
+
+class Names(Projection[NamesRow]):
+    """Rows of columns of all kinds of names, with indexes whose columns joined give the same name, and one twice."""
+
+    name, row, key, events = "names", NamesRow, ("t", "k"), (ToolCalled,)
+    indexes = (("run", "id"), ("run_id",), ("run_id",), ("Run_id",), *((name,) for name in NamesRow.model_fields))
+
+
+def test_any_names_of_columns_that_are_allowed_make_a_table_with_each_of_its_indexes_once(projector: Connection) -> None:
+    made = Table(checked(Names()), 12)
+    made.create(projector)
+    made.add_key(projector)
+    made.create_indexes(projector)
+    views.show(projector, made)
+    row = NamesRow(t="a", k=1)
+    changed = {("default", "a", 1): Standing(row.but(select="b", größe=0.5), 1)}
+    made.write(projector, changed)
+    made.require_kept(projector, changed)
+    (found,) = projector.execute("SELECT count(*) AS indexes FROM pg_indexes WHERE schemaname = 'runfold_names_12'").fetchall()
+    assert found["indexes"] == 1 + made.index_count == 1 + len({*Names.indexes})
+    made.drop(projector)
 
 
 def test_a_field_that_no_column_can_hold_is_named() -> None:

@@ -23,7 +23,7 @@ from runfold.domain.recorded import Recorded
 from runfold.errors import Damage, ImpureProjection, LedgerError
 from runfold.logs import debug
 from runfold.projections.columns import columns_of
-from runfold.projections.fold import FoldFailed, fold, touched
+from runfold.projections.fold import FoldFailed, fold, reason_of, touched, words_of
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projections.registry import load, source_of
 from runfold.projector.checking.purity import watched
@@ -102,15 +102,15 @@ def _answers(told: dict[str, Any], environments: Mapping[str, dict[str, str]]) -
     found: dict[str, dict[str, Any]] = {}
     until = time.monotonic() + MOST_SECONDS
     for name, process in running.items():
-        try:
-            left = max(0.1, until - time.monotonic())
-            said, _ = process.communicate(json.dumps({**told, "forks": name == "first"}), left)
-            found[name] = json.loads(said.splitlines()[-1])
-        except (subprocess.TimeoutExpired, ValueError, IndexError, BrokenPipeError) as error:
-            debug("a fold could not be tried", process=name, error=repr(error))
-        finally:
-            process.kill()
-            process.wait()
+        with process:
+            try:
+                left = max(0.1, until - time.monotonic())
+                said, _ = process.communicate(json.dumps({**told, "forks": name == "first"}), left)
+                found[name] = json.loads(said.splitlines()[-1])
+            except (subprocess.TimeoutExpired, ValueError, IndexError, BrokenPipeError) as error:
+                debug("a fold could not be tried", process=name, error=repr(error))
+            finally:
+                process.kill()
     return found
 
 
@@ -171,7 +171,7 @@ class _Trial:
         try:
             answer["steps"] = watched(lambda: [self._step(recorded) for recorded in self._events], answer["asked"])
         except (FoldFailed, LedgerError, ValueError, TypeError) as error:
-            answer["failed"] = " ".join(str(error).split())
+            answer["failed"] = words_of(error)
         pairs = zip(answer["steps"], alone, strict=False)
         answer["memory"] = next((found for step, other in pairs if (found := _difference(step, other))), None)
         return answer
@@ -219,7 +219,7 @@ class _Trial:
         try:
             return self._step(recorded)
         except FoldFailed as failed:
-            return [recorded.position, recorded.type, [[_FAILED, {"fails with": repr(failed.cause)}]]]
+            return [recorded.position, recorded.type, [[_FAILED, {"fails with": reason_of(failed.cause)}]]]
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import psycopg
 
 from runfold.domain.recorded import Recorded
 from runfold.errors import ImpureProjection, PoisonEvent, ProjectionStopped, WrongPartition
-from runfold.projections.fold import FoldFailed, Standings, fold, touched
+from runfold.projections.fold import FoldFailed, Standings, fold, reason_of, touched
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projector.checking.purity import SAMPLE, require_pure
@@ -40,6 +40,7 @@ FAULTS = (
     FoldFailed,
     InvalidRow,
     ProjectionStopped,
+    RecursionError,
     TypeError,
     ValueError,
     psycopg.DataError,
@@ -287,8 +288,7 @@ class Shard:
             raise error
         recorded = error.recorded if isinstance(error, FoldFailed) else page.events[-1]
         cause = error.cause if isinstance(error, FoldFailed) else error
-        reason = " ".join(str(cause).split()) or "no reason given"
-        return PoisonEvent(self.name, recorded.position, recorded.type, f"{type(cause).__name__}: {reason}"[:1000])
+        return PoisonEvent(self.name, recorded.position, recorded.type, reason_of(cause))
 
     @property
     def _most_at_hand(self) -> int:

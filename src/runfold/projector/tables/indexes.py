@@ -24,6 +24,8 @@ ROOM = sql.SQL(" WITH (fillfactor = 70)")
 class Index(NamedTuple):
     """One index: its name after that of the table, its columns, and of which rows it is; of all without a condition.
 
+    It has no name where another one took that: columns of other names may be joined to the same.
+
     Of `long_texts` among its columns it has the beginnings.
     """
 
@@ -36,8 +38,12 @@ class Index(NamedTuple):
 def indexes_of(projection: AnyProjection, moving: Sequence[Moving]) -> list[Index]:
     """All indexes beside the key. Each begins with the tenant and ends with the key, so that it is one order."""
     key, long_texts = ("tenant_id", *projection.key), projection.long_texts
-    found = [index for columns in projection.indexes for index in _indexes(columns, key, moving)]
-    return [index._replace(long_texts=long_texts) for index in found]
+    found: list[Index] = []
+    taken = set[str]()
+    for index in dict.fromkeys(index for columns in projection.indexes for index in _indexes(columns, key, moving)):
+        found.append(index._replace(long_texts=long_texts, name="" if index.name in taken else index.name))
+        taken.add(index.name)
+    return found
 
 
 def _indexes(columns: tuple[str, ...], key: tuple[str, ...], moving: Sequence[Moving]) -> Iterator[Index]:
@@ -67,10 +73,11 @@ def settled(moving: Moving, of: str = "") -> str:
 
 
 def creation(table: sql.Identifier, name: str, index: Index) -> sql.Composed:
-    """The statement that makes an index. PostgreSQL names it where its name is too long."""
+    """The statement that makes an index. PostgreSQL names it where it has no name, or one that is too long."""
     named = f"{name}_{index.name}"
+    is_named = bool(index.name) and len(named.encode()) < NAME_BYTES
     return sql.SQL("CREATE INDEX {} ON {} ({}){}").format(
-        sql.Identifier(named) if len(named) < NAME_BYTES else sql.SQL(""),
+        sql.Identifier(named) if is_named else sql.SQL(""),
         table,
         sql.SQL(", ").join([_indexed(column, index.long_texts) for column in index.columns]),
         sql.SQL(f" WHERE {index.condition}" if index.condition else ""),

@@ -7,11 +7,26 @@ import psycopg
 from psycopg import errors
 
 from runfold.errors import ProjectionStopped
+from runfold.projections.fold import reason_of, words_of
 from runfold.projections.projection import AnyProjection
 
 
 class InvalidRow(Exception):
     """A fold led to a row that its own class refuses, or that is too large for the database."""
+
+
+@contextlib.contextmanager
+def of_a_row(fact: str) -> Iterator[None]:
+    """Tell of whatever is raised by the class of a row, or by what is in it, as of the row: both are somebody's.
+
+    Raises InvalidRow.
+    """
+    try:
+        yield
+    except (InvalidRow, psycopg.Error, MemoryError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InvalidRow(f"{fact}: {reason_of(error)}") from error
 
 
 @contextlib.contextmanager
@@ -33,5 +48,4 @@ def stopped_by_rows(projection: AnyProjection) -> Iterator[None]:
     try:
         yield
     except (InvalidRow, psycopg.DataError, psycopg.IntegrityError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ProjectionStopped(projection.name, f"made an invalid row: {reason}", "fix the projection") from error
+        raise ProjectionStopped(projection.name, f"made an invalid row: {words_of(error)}", "fix the projection") from error

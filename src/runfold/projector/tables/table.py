@@ -12,13 +12,12 @@ from typing import Any, Generic, NamedTuple
 from psycopg import sql
 from psycopg.rows import tuple_row
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
 
 from runfold.projections.columns import Column, columns_of
 from runfold.projections.fold import Standings
 from runfold.projections.projection import Key, Projection, R, Row
 from runfold.projector.tables import indexes, word_index
-from runfold.projector.tables.invalid_rows import InvalidRow, within_limits
+from runfold.projector.tables.invalid_rows import InvalidRow, of_a_row, within_limits
 from runfold.projector.tables.row_queries import RowQueries, collated_type, names_of
 from runfold.projector.tables.schemas import creation, removal
 from runfold.projector.tables.totals import TENANT, tables_of
@@ -136,11 +135,12 @@ class Table(Generic[R]):
     def load(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, R]:
         """The rows that there are under some keys."""
         columns = list(zip(*keys, strict=True))
-        found = connection.cursor(row_factory=tuple_row, binary=True).execute(
-            self._queries.load, [list(column) for column in columns], prepare=True
-        )
         width = len(self._key)
-        return {tuple(values[:width]): self.row_of(values[width:]) for values in found}
+        with of_a_row("a row cannot be read"):
+            found = connection.cursor(row_factory=tuple_row, binary=True).execute(
+                self._queries.load, [list(column) for column in columns], prepare=True
+            )
+            return {tuple(values[:width]): self.row_of(values[width:]) for values in found}
 
     def row_of(self, values: Iterable[Any]) -> R:
         """The values of the row's own columns, in their order → row."""
@@ -196,19 +196,18 @@ class Table(Generic[R]):
             rows.append(fields := {**standing.row.__dict__, "tenant_id": key[0], "position": standing.position})
             if tuple([fields[name] for name in names]) != key:
                 raise InvalidRow(f"evolve changed the key of the row {key[1:]}; a row keeps its key for ever")
-        try:
-            return _stored(self._row).many.validate_python(rows, strict=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            at, *place = first["loc"]
-            name, key = ".".join(map(str, place)), tuple(rows[int(at)][each] for each in names)
-            raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
+        with of_a_row("a row cannot be made"):
+            try:
+                return _stored(self._row).many.validate_python(rows, strict=True)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                at, *place = first["loc"]
+                name, key = ".".join(map(str, place)), tuple(rows[int(at)][each] for each in names)
+                raise InvalidRow(f"the row {key[1:]} has {name} = {first['input']!r}: {first['msg']}") from None
 
     def _as_json(self, rows: list[Any]) -> str:
-        try:
+        with of_a_row("a row holds what JSON cannot"):
             return _stored(self._row).many.dump_json(rows).decode()
-        except PydanticSerializationError as error:
-            raise InvalidRow(f"a row holds what JSON cannot: {error}") from None
 
     def require_kept(self, connection: Connection, changed: Standings) -> None:
         """Read back what was written. Raises InvalidRow for a value that comes back as another.
@@ -216,10 +215,11 @@ class Table(Generic[R]):
         A fold would otherwise go on from one value where the row is at hand, and from another where it is read.
         """
         rows = {key: standing.row for key, standing in changed.items() if standing.row is not None}
-        for key, found in (self.load(connection, rows) if rows else {}).items():
-            for name, value in rows[key].__dict__.items():
-                if (kept := getattr(found, name)) != value:
-                    raise InvalidRow(f"the row {key[1:]} has {name} = {value!r}, which its column gives back as {kept!r}")
+        with of_a_row("a row cannot be compared"):
+            for key, found in (self.load(connection, rows) if rows else {}).items():
+                for name, value in rows[key].__dict__.items():
+                    if (kept := getattr(found, name)) != value:
+                        raise InvalidRow(f"the row {key[1:]} has {name} = {value!r}, which its column gives back as {kept!r}")
 
     @property
     def select_query(self) -> sql.Composed:
