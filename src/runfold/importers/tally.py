@@ -26,7 +26,7 @@ COUNTS = (
     "output_tokens",
 )
 """Counts of what the ledger holds of the imported threads: the same after the first import and after the second."""
-MOST_STRANGE = 1_000
+MOST_STRANGE = 10_000
 """Lines that cannot be taken before the first that can: then a file is no longer read."""
 
 

@@ -145,6 +145,20 @@ def test_a_session_that_ends_in_a_turn_leaves_it_open_unless_it_says_that_it_fai
         assert len(facts(session, Used)) == 1
 
 
+def test_what_the_client_wrote_before_a_prompt_is_no_turn_that_ended() -> None:
+    events = Events()
+    events.start()
+    events.add("system.message", role="system", content="You are Copilot.")
+    events.add("session.idle")
+    (session,) = reading(events.text())
+    assert facts(session, Finished) == []
+    events.say("Do it.")
+    events.reply("Done.")
+    events.add("session.idle")
+    (session,) = reading(events.text())
+    assert (len(session.turns), [actor for actor, _ in facts(session, Finished)]) == (1, ["agent:copilot"])
+
+
 def test_totals_after_a_notice_are_a_run_with_it_and_the_next_prompt_is_one_of_its_own() -> None:
     events = Events()
     events.start()

@@ -100,7 +100,7 @@ class Reader:
             case "session.title_changed":
                 self.turns.session.title = text(record.data.get("title")) or self.turns.session.title
             case "session.idle":
-                if record.data.get("aborted") is not True:
+                if record.data.get("aborted") is not True and not self._main.is_early:
                     self._complete(self._main, record)
             case "session.compaction_complete" | "session.truncation":
                 self._compacted(agent, record, key)
