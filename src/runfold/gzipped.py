@@ -1,5 +1,6 @@
 """Gzip of any number of members, unpacked within a bound: what grows beyond it is noticed before it has."""
 
+import sys
 import zlib
 from collections.abc import Iterator
 
@@ -56,7 +57,7 @@ class Unpacker:
 
     def _unpacked(self, piece: bytes) -> bytes:
         try:
-            return self._member.decompress(piece, max(1, self.most - self._size + 1))
+            return self._member.decompress(piece, min(max(1, self.most - self._size + 1), sys.maxsize))
         except zlib.error as error:
             raise NotWhole(f"is not gzip ({error})") from None
 

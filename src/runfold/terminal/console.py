@@ -34,7 +34,10 @@ class _Console(Console):
 def console(stream: TextIO) -> Console:
     """A console on a stream: colours only for a terminal, and none at all under NO_COLOR."""
     plain = bool(os.environ.get("NO_COLOR"))
-    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PLAIN_WIDTH
+    columns = os.environ.get("COLUMNS", "")
+    is_width = columns.isascii() and columns.isdigit() and int(columns) > 0
+    environment = os.environ if is_width else {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    width = None if stream.isatty() or is_width else PLAIN_WIDTH
     return _Console(
         file=stream,
         width=width,
@@ -43,6 +46,7 @@ def console(stream: TextIO) -> Console:
         emoji=False,
         color_system=None if plain else "auto",
         no_color=plain,
+        _environ=environment,
     )
 
 

@@ -246,6 +246,16 @@ def test_what_is_not_a_terminal_gets_no_colours(runfold: Command, story: Cast) -
         assert "\x1b" not in runfold(*command).out
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "²", "many", "9e9"])
+def test_a_width_that_is_none_is_taken_for_none(
+    runfold: Command, story: Cast, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    usual = runfold("thread", story.thread_id).out
+    monkeypatch.setenv("COLUMNS", columns)
+    assert runfold("thread", story.thread_id).out == usual != ""
+
+
 def test_no_line_ends_in_blanks_where_the_output_is_not_a_terminal(runfold: Command, story: Cast) -> None:
     for command in (["threads", "--fold"], ["tree", story.thread_id], ["thread", story.thread_id], ["demo"]):
         assert [line for line in runfold(*command).out.splitlines() if line != line.rstrip()] == []
