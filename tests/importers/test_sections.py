@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,29 @@ def test_sessions_in_one_file_are_what_they_are_in_files_of_their_own(format: st
         order = [*texts, chance.choice(texts)]
         chance.shuffle(order)
         assert _read(format, WRITTEN[written]("".join(order))) == apart, f"seed {seed}"
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+def test_a_sub_agent_stays_with_its_session_whatever_stands_between(order: tuple[int, ...]) -> None:
+    first, second, *_ = _texts("claude-code")
+    agent = SessionFile(Path(), session_id="5e551011-0000-4000-8000-000000000002")
+    agent.say("Look there.", isSidechain=True, agentId="x1", uuid="agent-1")
+    agent.reply("msg-x", text("Nothing."), isSidechain=True, agentId="x1", uuid="agent-2", requestId="req-x")
+    third = "".join(json.dumps(record) + "\n" for record in agent.records)
+    texts = {"a.jsonl": first, "b.jsonl": second, "agent-x1.jsonl": third}
+    whole = "".join([*texts.values()][place] for place in order)
+    found = [
+        [source.digest, source.source_ids, counts_of(source.record.args[0]).counted()]  # type: ignore[attr-defined]
+        for files in (texts, {"all.jsonl": whole})
+        for source in sorted(
+            named("claude-code").read(
+                [SourceFile(name, None, len(each), each.encode()) for name, each in files.items()], lambda _: None
+            ),
+            key=lambda source: source.thread_id,
+        )
+    ]
+    assert len(found) == 4
+    assert found[:2] == found[2:]
 
 
 @pytest.mark.parametrize("format", MADE)

@@ -52,7 +52,7 @@ class Watch:
     """Watches the lines of a file for the beginning of another session than the one before.
 
     That is a line which hangs from nothing, of a session that no line before it names. What a fork or a resumed session copies
-    hangs from lines of its own, sub-agents begin in their own session, and a compaction is put to what it stands for.
+    hangs from lines of its own; a sub-agent, and what was compacted, is put to its session wherever that stands.
     """
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ def _is_first_of(raw: bytes, session: str | None) -> bool:
         return False
     if not isinstance(record, dict):
         return False
-    hangs = record.get("parentUuid") is not None or record.get("isSidechain") is True
-    return not hangs and text_of(record, "uuid") is not None and text_of(record, "sessionId") == session
+    is_root = record.get("parentUuid") is None and text_of(record, "uuid") is not None
+    return is_root and text_of(record, "sessionId") == session
 
 
 def named(file: SourceFile, number: int) -> Indexed:
