@@ -117,6 +117,26 @@ def test_a_webhook_that_cannot_be_read_keeps_no_other_from_being_sent_anything(
 
 
 @every_kind
+def test_webhooks_are_listed_though_one_cannot_be_read_and_it_is_said_which(ledger: Ledger, spoil: Spoil, change: str) -> None:
+    url = "https://hooks.example.com/"
+    made, changed, _ = (ledger.create_webhook(url, webhook_id=f"webhook_{name}", label=name) for name in "abc")
+    mend = [spoil(made.receipt.position, change), spoil(changed.disable().position, change)]
+    found = {view.id: view for view in ledger.now.webhooks()}
+    assert {name: (view.status, view.url, view.label) for name, view in found.items()} == {
+        "webhook_a": ("unreadable", "", None),
+        "webhook_b": ("unreadable", url, "b"),
+        "webhook_c": ("active", url, "c"),
+    }
+    for webhook, position in ((made, made.receipt.position), (changed, ledger.position())):
+        assert f"position {position}" in (found[webhook.id].reason or "")
+        with pytest.raises(Damage, match=f"position {position}"):
+            ledger.now.webhook(webhook.id)
+    for each in mend:
+        each()
+    assert [view.status for view in ledger.now.webhooks()] == ["active", "disabled", "active"]
+
+
+@every_kind
 @pytest.mark.parametrize("which", [0, 1, 2, 3], ids=["beginning", "step's beginning", "step's end", "end"])
 def test_an_end_that_cannot_be_read_is_told_once_it_can_be_and_holds_up_nobody_elses(
     told: tuple[Ledger, Receiver], spoil: Spoil, change: str, which: int

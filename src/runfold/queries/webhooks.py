@@ -18,7 +18,7 @@ from runfold.domain.webhook import (
     WebhookFormat,
     WebhookStatus,
 )
-from runfold.errors import RunNotFound, WebhookNotFound
+from runfold.errors import Damage, RunNotFound, WebhookNotFound
 from runfold.feed.run_watch import ENDINGS
 from runfold.ids import stable_id
 from runfold.queries.lists.parameters import Parameter
@@ -42,9 +42,11 @@ class WebhookView(_View):
     id: str
     label: str | None
     url: str
-    status: WebhookStatus
+    """Empty where its beginning cannot be read."""
+    status: WebhookStatus | Literal["unreadable"]
+    """`unreadable` in a list, where something that was recorded of it cannot be read here: nothing is sent to it meanwhile."""
     reason: str | None = None
-    """Why it is disabled."""
+    """Why it is disabled, or which event cannot be read."""
     filter: WebhookFilter
     format: WebhookFormat
     content: WebhookContent
@@ -109,7 +111,7 @@ def webhooks(
     for recorded in events:
         streams.setdefault(recorded.stream, []).append(recorded)
     figures = _figures(source)
-    found = [_view(stream, told, figures) for stream, told in streams.items()]
+    found = [_listed(stream, told, figures) for stream, told in streams.items()]
     return [view for view in found if include_deleted or view.status != "deleted"]
 
 
@@ -170,6 +172,41 @@ def _figures(source: LocalSource) -> dict[str, dict[str, Any]]:
     names = ("position", "waiting", "oldest_waiting_at", "next_attempt_at", "last_error")
     rows = source.reader.rows(_QUERIES["figures"], [source.reader.tenant])
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+
+def _listed(id: str, told: Sequence[Recorded], figures: dict[str, dict[str, Any]]) -> WebhookView:
+    """Return how a webhook stands; one that cannot be read as far as it can, for it keeps no other from being listed."""
+    readable, fault = _readable(told)
+    if fault is None:
+        return _view(id, told, figures)
+    if readable:
+        return _view(id, readable, figures).model_copy(update={"status": "unreadable", "reason": str(fault)})
+    first = told[0]
+    return WebhookView(
+        id=id,
+        label=None,
+        url="",
+        status="unreadable",
+        reason=str(fault),
+        filter=WebhookFilter(),
+        format="runfold",
+        content="thin",
+        secret_generation=1,
+        created_at=first.recorded_at,
+        created_by=str(first.metadata.actor),
+        created_position=first.position,
+        **figures.get(id, {}),
+    )
+
+
+def _readable(told: Sequence[Recorded]) -> tuple[Sequence[Recorded], Damage | None]:
+    """Return the events before the first that cannot be read, and why it cannot."""
+    for number, recorded in enumerate(told):
+        try:
+            recorded.readable()
+        except Damage as error:
+            return told[:number], error
+    return told, None
 
 
 def _view(id: str, told: Sequence[Recorded], figures: dict[str, dict[str, Any]]) -> WebhookView:
