@@ -117,6 +117,20 @@ def test_sessions_in_one_file_are_what_they_are_in_files_of_their_own(format: st
         assert _read(format, WRITTEN[written]("".join(order))) == apart, f"seed {seed}"
 
 
+@pytest.mark.parametrize("format", MADE)
+def test_a_packed_file_is_not_unpacked_for_each_of_its_sessions(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked, whole = [0], SourceFile.unpacked
+
+    def counting(file: SourceFile) -> Iterator[bytes]:
+        unpacked[0] += 1
+        return whole(file)
+
+    monkeypatch.setattr(SourceFile, "unpacked", counting)
+    texts = ["".join(json.dumps(record) + "\n" for record in MADE[format](number)) for number in range(3, 10)]
+    assert len(_read(format, gzip.compress("".join(texts).encode()))) == 7
+    assert unpacked[0] <= 6
+
+
 @pytest.mark.parametrize("order", [*permutations(range(3))])
 def test_a_sub_agent_stays_with_its_session_whatever_stands_between(order: tuple[int, ...]) -> None:
     first, second, *_ = _texts("claude-code")
@@ -150,15 +164,16 @@ def test_what_is_wrong_with_a_line_names_its_place_in_the_whole_file(format: str
     assert [(problem.file, problem.line) for problem in told] == [("rollout-0.jsonl", len(first.splitlines()) + 4)]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("processes", "is_packed"), [(1, False), (2, False), (2, True)])
 @pytest.mark.parametrize("format", MADE)
 def test_in_the_ledger_it_makes_no_difference_either(
-    format: str, processes: int, tenants: Callable[[str], Ledger], tmp_path: Path
+    format: str, processes: int, is_packed: bool, tenants: Callable[[str], Ledger], tmp_path: Path
 ) -> None:
-    texts, ledger = _texts(format), tenants(f"sections-{format}-{processes}")
+    texts, ledger = _texts(format), tenants(f"sections-{format}-{processes}-{is_packed}")
     (tmp_path / "whole").mkdir()
-    (tmp_path / "whole" / "rollout-odd.jsonl").write_text("".join(texts[::2]))
-    (tmp_path / "whole" / "rollout-even.jsonl").write_text("".join(texts[1::2]))
+    for name, some in (("odd", texts[::2]), ("even", texts[1::2])):
+        raw = "".join(some).encode()
+        (tmp_path / "whole" / f"rollout-{name}.jsonl").write_bytes(gzip.compress(raw) if is_packed else raw)
     together = import_paths(ledger, format, [tmp_path / "whole"], processes=processes)
     apart = tmp_path / "apart"
     for number, each in enumerate(texts):

@@ -35,6 +35,14 @@ _GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
+class TextFile:
+    """The text of a packed file in a file of its own, which is there for as long as this is held."""
+
+    path: str
+    held: object = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Part:
     """Some lines of a file."""
 
@@ -45,6 +53,8 @@ class Part:
     """Bytes of text before what follows them; None where nothing does."""
     skipped: int | None
     """Bytes of the file before its text; None where that stands there otherwise."""
+    text: TextFile | None = None
+    """Where it stands then, so that the file is not unpacked for each of its parts."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +116,11 @@ class SourceFile:
     def _text(self) -> Iterator[bytes]:
         if (part := self.part) is None:
             yield from _in_utf8(filter(None, self.unpacked()))
-        elif part.skipped is None:
+        elif part.text is None and part.skipped is None:
             yield from _between(_in_utf8(filter(None, self.unpacked())), part.start, part.end)
         else:
-            with self._opened() as opened:
-                opened.seek(part.skipped + part.start)
+            with self._opened() if part.text is None else Path(part.text.path).open("rb") as opened:
+                opened.seek((part.skipped or 0) + part.start)
                 chunks = iter(lambda: opened.read(CHUNK), b"")
                 yield from _between(chunks, 0, None if part.end is None else part.end - part.start)
 

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from runfold.child import run_module, usable_processors
 from runfold.errors import LedgerError, LedgerUnavailable
 from runfold.failpoint import reach
-from runfold.importers.files import Part
+from runfold.importers.files import Part, TextFile
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.source_import import Outcome
@@ -64,7 +64,8 @@ def store_groups(
     started = [_Process.started(ledger, format, name) for _ in range(processes)]
     talking: list[threading.Thread] = []
     try:
-        waiting, turn = iter(sorted(groups(), key=_size, reverse=True)), threading.Lock()
+        found = sorted(groups(), key=_size, reverse=True)  # held until all is read: texts that were unpacked for it are, too
+        waiting, turn = iter(found), threading.Lock()
         talking += [threading.Thread(target=process.talk, args=(waiting, turn, told.put)) for process in started]
         for thread in talking:
             thread.start()
@@ -102,11 +103,16 @@ def _take(message: dict[str, Any], done: Callable[[Outcome], None], reports: Rep
 def _handed_over(file: SourceFile) -> dict[str, Any]:
     """What a process needs to read a file."""
     told = {"name": file.name, "path": str(file.path), "size": file.size, "most": file.most}
-    return told if file.part is None else {**told, "part": asdict(file.part)}
+    if (part := file.part) is None:
+        return told
+    about = {"first_line": part.first_line, "start": part.start, "end": part.end, "skipped": part.skipped}
+    return {**told, "part": about, "text": None if part.text is None else part.text.path}
 
 
 def _taken_over(told: dict[str, Any]) -> SourceFile:
-    part = Part(**told["part"]) if "part" in told else None
+    about, text, part = told.pop("part", None), told.pop("text", None), None
+    if about is not None:
+        part = Part(**about, text=None if text is None else TextFile(text))
     return SourceFile(**{**told, "path": Path(told["path"]), "part": part})
 
 

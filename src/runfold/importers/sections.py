@@ -1,12 +1,13 @@
 """Files in which several sessions stand one after the other, as `cat` and `zcat` leave them: each is a part of its file."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
 from runfold.errors import InvalidEvent
-from runfold.importers.files import Part, SourceFile
+from runfold.importers.files import Part, SourceFile, TextFile
 from runfold.importers.sources import raw_lines
 
 Found = Literal["begins", "waits", "goes on"]
@@ -29,8 +30,23 @@ def _parts(file: SourceFile, watch: Watch) -> list[Part]:
     with contextlib.suppress(InvalidEvent, OSError):  # told when it is read
         begun.extend(_begun(file, watch))  # what was found until then stays
         skipped = file.bytes_before_text()
-    ends = [*(at for _, at in begun), None]
-    return [Part(line, at, end, skipped) for (line, at), end in zip([(1, 0), *begun], ends, strict=True)] if begun else []
+    if not begun:
+        return []
+    text = _text_of(file) if skipped is None else None
+    starts, (last, beginning) = [(1, 0), *begun[:-1]], begun[-1]
+    parts = [Part(line, at, end, skipped, text) for (line, at), (_, end) in zip(starts, begun, strict=True)]
+    return [*parts, Part(last, beginning, None, skipped)]  # the last one tells where the file itself breaks off
+
+
+def _text_of(file: SourceFile) -> TextFile | None:
+    """The text of a file as a file of its own; None where there is no room for it."""
+    with contextlib.suppress(OSError):
+        held = tempfile.NamedTemporaryFile(prefix="runfold-import-")  # noqa: SIM115  closed once nobody holds it
+        with contextlib.suppress(InvalidEvent):
+            held.writelines(file.chunks())
+        held.flush()
+        return TextFile(held.name, held)
+    return None
 
 
 def _begun(file: SourceFile, watch: Watch) -> Iterator[tuple[int, int]]:
