@@ -1,6 +1,9 @@
 """Folding a long log takes no more memory than folding a short one, and a process that ran out of it stands in nobody's way."""
 
+import functools
 import multiprocessing
+import signal
+import sys
 
 import pytest
 
@@ -64,3 +67,31 @@ def test_an_event_is_not_to_blame_where_memory_ran_out(fill, ledger) -> None:  #
     with pytest.raises(MemoryError):
         fold_all(Greedy(), ledger.recorder.reader.events())
     assert not issubclass(MemoryError, FoldFailed)
+
+
+class Handler:
+    """What a program does at a signal, as an object's method."""
+
+    def end(self, *_: object) -> None:
+        sys.exit("told to end")
+
+
+@pytest.mark.parametrize("how", ["a function", "a method", "with more arguments", "an error"])
+def test_an_event_is_not_to_blame_where_the_program_was_told_to_end(fill, ledger, how: str) -> None:  # type: ignore[no-untyped-def]
+    class Interrupted(Tally):
+        """A signal comes amid it."""
+
+        def evolve(self, *_: object) -> None:
+            signal.raise_signal(signal.SIGUSR2)
+
+    def end(*said: object) -> None:
+        raise TimeoutError("told to end") if how == "an error" else SystemExit("told to end")
+
+    handler = {"a method": Handler().end, "with more arguments": functools.partial(end, 7)}.get(how, end)
+    fill(1)
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        with pytest.raises((SystemExit, TimeoutError), match="told to end"):
+            fold_all(Interrupted(), ledger.recorder.reader.events())
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -1,5 +1,6 @@
 """Folding: events → rows, in memory. The one place where a projection's methods are called."""
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
@@ -31,6 +32,21 @@ class FoldFailed(Exception):
     def __init__(self, projection: str, recorded: Recorded, cause: BaseException) -> None:
         super().__init__(f"{projection} failed at position {recorded.position} ({recorded.type}): {reason_of(cause)}")
         self.projection, self.recorded, self.cause = projection, recorded, cause
+
+
+def is_of_the_process(error: BaseException) -> bool:
+    """Return whether an error that came amid somebody's code says something of the process, and nothing of their code.
+
+    So does what the program raises where a signal is handled, which may be amid anything.
+    """
+    if isinstance(error, MemoryError | KeyboardInterrupt):
+        return True
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(getattr(handler, "func", handler), "__code__", None) for handler in handlers}
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code not in codes:
+        at = at.tb_next
+    return at is not None
 
 
 def reason_of(error: BaseException) -> str:
@@ -66,9 +82,9 @@ def touched(projection: AnyProjection, events: Iterable[Recorded]) -> list[tuple
                     _refuse(f"keys gave {key!r}; it gives tuples of {', '.join(projection.key)}")
                 hash(key)  # raises TypeError for what no row can be found by
                 found.append(((recorded.tenant_id, *key), recorded))
-        except (MemoryError, KeyboardInterrupt):
-            raise  # it says something of the process, and nothing of the event
         except BaseException as error:  # also what would end the process, such as a parser of options at a loss
+            if is_of_the_process(error):
+                raise
             raise FoldFailed(projection.name, recorded, error) from error
     return found
 
@@ -87,9 +103,9 @@ def fold(projection: AnyProjection, touches: Iterable[tuple[Key, Recorded]], bef
                 continue
             if type(after) is not row_class and after is not None:
                 _refuse(f"evolve returned {type(after).__name__}; it returns {row_class.__name__}, or None to remove the row")
-        except (MemoryError, KeyboardInterrupt):
-            raise
         except BaseException as error:
+            if is_of_the_process(error):
+                raise
             raise FoldFailed(projection.name, recorded, error) from error
         if after is not None or row is not None:
             changed[key] = after, recorded.position

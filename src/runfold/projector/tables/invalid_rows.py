@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors
 
 from runfold.errors import ProjectionStopped
-from runfold.projections.fold import reason_of, words_of
+from runfold.projections.fold import is_of_the_process, reason_of, words_of
 from runfold.projections.projection import AnyProjection
 
 
@@ -23,9 +23,11 @@ def of_a_row(fact: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InvalidRow, psycopg.Error, MemoryError, KeyboardInterrupt):
+    except (InvalidRow, psycopg.Error):
         raise
     except BaseException as error:
+        if is_of_the_process(error):
+            raise
         raise InvalidRow(f"{fact}: {reason_of(error)}") from error
 
 
