@@ -150,6 +150,14 @@ def test_a_run_shows_what_took_time_who_allowed_what_and_what_it_used(client: ht
     assert "refund order 95319 in full" in shown
 
 
+def test_an_event_of_any_type_has_a_page(client: httpx2.Client, served_ledger: Ledger) -> None:
+    served_ledger.thread("thread_claim").rename("A claim")
+    found = {recorded.type: recorded.position for recorded in served_ledger.events(limit=1000)}
+    assert {"thread.created", "thread.renamed", "run.created", "approval.granted", "security.key_created"} <= found.keys()
+    for name, position in found.items():
+        assert name in page(client, f"/ui/events/{position}")
+
+
 def test_an_event_is_shown_whole_with_its_neighbours(client: httpx2.Client, served_ledger: Ledger) -> None:
     (event,) = served_ledger.events(types="approval.granted")
     shown = page(client, f"/ui/events/{event.position}")
