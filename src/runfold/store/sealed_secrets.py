@@ -32,6 +32,10 @@ class SealedSecrets:
     def __init__(self, key_file: Path, datastore: Datastore) -> None:
         self._key_file, self._datastore = key_file, datastore
 
+    def require_keys(self) -> None:
+        """Raise SecretSealed or UsageError where no secret can be made or read here."""
+        self._keys()
+
     def secret(self, tenant_id: str, webhook_id: str, generation: int) -> str:
         """Return the nth secret of a webhook. Raises SecretSealed, UsageError, LedgerUnavailable."""
         asked = {"tenant": tenant_id, "webhook": webhook_id, "generation": generation}

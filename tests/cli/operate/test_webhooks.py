@@ -1,5 +1,10 @@
 """`runfold webhooks`: made, listed, tested, disabled and deleted on a terminal."""
 
+from pathlib import Path
+
+import pytest
+
+from runfold import Ledger
 from tests.cli.conftest import Command
 
 MAKE = ("webhooks", "create", "https://hooks.example.com/runs", "--type", "run.*", "--label", "Orders", "--id", "webhook_orders")
@@ -36,6 +41,21 @@ def test_it_is_rotated_disabled_enabled_and_deleted(runfold: Command) -> None:
     assert runfold("webhooks", "delete", "webhook_orders").code == 0
     assert "0 webhooks" in runfold("webhooks", "list").out
     assert runfold("webhooks", "list", "--deleted", "--json").json["items"][0]["status"] == "deleted"
+
+
+@pytest.mark.parametrize("why", ["a folder", "no key", "below a file", "gone"])
+@pytest.mark.parametrize("arguments", [("create", "https://hooks.example.com/x"), ("rotate", "webhook_orders")])
+def test_nothing_is_recorded_where_its_secret_could_not_be_shown(
+    runfold: Command, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], why: str
+) -> None:
+    assert runfold(*MAKE).code == 0
+    before = ledger.position()
+    (tmp_path / "file").write_text("no key\n")
+    places = {"a folder": ".", "no key": "file", "below a file": "file/keys", "gone": "gone"}
+    monkeypatch.setenv("RUNFOLD_WEBHOOK_KEYS", str(tmp_path / places[why]))
+    refused = runfold("webhooks", *arguments)
+    assert (refused.code in {1, 2}, "unexpected" in refused.err) == (True, False), refused.err
+    assert ledger.position() == before
 
 
 def test_an_address_that_leads_nowhere_public_is_refused_with_the_next_step(runfold: Command) -> None:
