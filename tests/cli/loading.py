@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-STEPS = ("runfold.cli.main", "runfold.ledger")
+STEPS = (("runfold.cli.main", "runfold.cli.app"), ("runfold.ledger",))
 """What is loaded first, and then: before any command is known, and by each that opens the ledger."""
 
 
@@ -21,7 +21,7 @@ def loaded(words: list[str]) -> str:
         before, said = set(sys.modules), io.StringIO()
         try:
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                code = sys.modules[STEPS[0]].main(words)
+                code = sys.modules["runfold.cli.main"].main(words)
             answer = {"code": code, "said": said.getvalue()[-2000:], "modules": sorted(set(sys.modules) - before)}
         except BaseException:
             answer = {"code": -1, "said": traceback.format_exc(), "modules": []}
@@ -39,7 +39,8 @@ def main() -> None:
     """Answer until stdin ends."""
     for step in STEPS:
         before = set(sys.modules)
-        __import__(step)
+        for name in step:
+            __import__(name)
         _say(json.dumps({"code": 0, "said": "", "modules": sorted(set(sys.modules) - before)}))
     for line in sys.stdin:
         _say(loaded(json.loads(line)))

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from runfold.cli.app import program
 from runfold.errors import LedgerError
 from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, complaining, discard, prepare
 
@@ -33,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
+        from runfold.cli.app import program  # what it loads takes a moment, in which people press Ctrl-C
+
         code = int(program(given).main(given, "runfold", standalone_mode=False) or 0)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -290,6 +290,20 @@ def test_help_needs_neither_driver_nor_events(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_who_presses_ctrl_c_while_a_command_loads_sees_no_trace() -> None:
+    code = (
+        "import sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'runfold.cli.commands': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "from runfold.cli.main import main\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_the_public_names_load_when_they_are_used() -> None:
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:
