@@ -53,7 +53,7 @@ class Sealer:
         self.pause = settings.seal_every
         self.datastore: Datastore = ledger.database.sealing(settings.connect_timeout)
         self._key_file = settings.seal_key_file
-        self.places = places(settings.seal_publish, settings.home.expanduser())
+        self.places = places(settings.seal_publish, settings.home)
         beside = ledger.database.sealing(settings.connect_timeout)  # so that the sealer's own session stays the same
         self._witnessing = Witnessing(settings.witnesses, beside)
         self._publisher = Publisher(self.places, beside, lambda: self._keys(was_sealed=True).public_keys)

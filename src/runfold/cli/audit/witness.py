@@ -22,8 +22,9 @@ _Policy = Annotated[Path, typer.Option("--policy", metavar="FILE", help="A polic
 def key(call: Call, name: _Name, folder: _Folder = Path("witness")) -> None:
     """Show the public key of a witness, for the policy of those who verify. It is made on first use."""
     from runfold.evidence.publishing.witness import Witness
+    from runfold.file_errors import at_home
 
-    text = str(Witness(folder.expanduser(), name, []).key)
+    text = str(Witness(at_home(folder), name, []).key)
     call.answer({"key": text}) if call.json else call.out.print(text, soft_wrap=True, highlight=False)
 
 
@@ -69,12 +70,13 @@ def sign(
     """Sign one checkpoint that was handed over as a file; exit 1 if it is not to be signed."""
     from runfold.errors import UsageError
     from runfold.evidence.publishing.witness import MOST_BYTES
+    from runfold.file_errors import at_home
 
     try:
         if str(request) == "-":
             raw = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            with request.expanduser().open("rb") as file:
+            with at_home(request).open("rb") as file:
                 raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{request} cannot be read ({error.strerror})") from None
@@ -92,11 +94,12 @@ def sign(
 def _witness(name: str, policy: Path, folder: Path) -> "Witness":
     from runfold.errors import UsageError
     from runfold.evidence.publishing.witness import Witness
+    from runfold.file_errors import at_home
     from runfold.proofs.policy import PolicyRefused, read_policy
 
     try:
-        logs = read_policy(policy.expanduser().read_text(encoding="utf-8")).logs
+        logs = read_policy(at_home(policy).read_text(encoding="utf-8")).logs
     except (OSError, ValueError) as error:
         what = error if isinstance(error, PolicyRefused) else type(error).__name__
         raise UsageError(f"--policy: {policy} cannot be read ({what})") from None
-    return Witness(folder.expanduser(), name, logs)
+    return Witness(at_home(folder), name, logs)

@@ -19,6 +19,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from runfold.evidence.publishing.cosigning import shown
+from runfold.file_errors import at_home
 from runfold.proofs.note import MOST_BYTES
 
 _SECONDS = 10.0
@@ -46,15 +47,15 @@ class Place(Protocol):
 
 
 def places(text: str, home: Path) -> list[Place]:
-    """The places that settings name, the folder of this machine first."""
+    """The places that settings name, the folder of this machine first. Raises FileNotFoundError for a ~ that names nobody."""
     found: list[Place] = [Folder(home / "sealed")]
     for said in (part.strip() for part in text.split(",")):
         if said.startswith("git:"):
-            found.append(Git(Path(said.removeprefix("git:")).expanduser()))
+            found.append(Git(at_home(Path(said.removeprefix("git:")))))
         elif "://" in said:
             found.append(Web(said.rstrip("/")))
         elif said:
-            found.append(Folder(Path(said).expanduser()))
+            found.append(Folder(at_home(Path(said))))
     return found
 
 

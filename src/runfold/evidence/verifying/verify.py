@@ -38,7 +38,7 @@ class LedgerVerification:
         settings = self.ledger.settings
         publics = _publics(settings, self.keys)
         self.knows_keys = publics is not None
-        file = settings.home.expanduser() / "verified.json"
+        file = settings.home / "verified.json"
         with self.ledger.recorder.store.reading() as connection:
             kept = [*self.against, *self._published(settings, [tree.origin for tree in stored_trees(connection)])]
             since = {} if self.full else read_verified(file)
@@ -48,7 +48,7 @@ class LedgerVerification:
         note_verified(file, self.read.verified)
 
     def _published(self, settings: Settings, origins: Sequence[str]) -> Iterator[Kept]:
-        for place in places(settings.seal_publish, settings.home.expanduser()):
+        for place in places(settings.seal_publish, settings.home):
             for origin in origins:
                 try:
                     if (text := place.read(origin)) is not None:
