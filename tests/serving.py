@@ -15,7 +15,8 @@ from runfold.commands.caller import Caller
 from runfold.domain.recorded import Recorded
 from runfold.domain.values import Actor
 from runfold.http.clients import Asked
-from runfold.http.connections import Connection, StreamingServer
+from runfold.http.connections import Connection
+from runfold.http.server import StreamingServer
 from tests.agui.emitted import Emitted, checking
 
 

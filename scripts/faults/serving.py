@@ -18,7 +18,8 @@ from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
 from runfold.http.app import create_app
-from runfold.http.connections import Connection, StreamingServer
+from runfold.http.connections import Connection
+from runfold.http.server import StreamingServer
 
 
 class Anybody:

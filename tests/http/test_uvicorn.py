@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from runfold.http import scope
-from runfold.http.connections import AnswerTransport, Connection, StreamingServer
-from runfold.http.server import LedgerServer
+from runfold.http.connections import AnswerTransport, Connection
+from runfold.http.server import LedgerServer, StreamingServer
 
 TOP = Path(__file__).parents[2]
 

@@ -1,18 +1,12 @@
 """Connections: what a client may send before it is authenticated, how many there may be, and how they end.
 
-Serve with both classes; else a shutdown waits until each client hangs up:
-
-    config = uvicorn.Config(app, http=Connection)
-    StreamingServer(config, app.state.feed).run()
-
-Both rely on the insides of uvicorn: tests/http/test_uvicorn.py names each, and pyproject.toml holds uvicorn where they are.
+They rely on the insides of uvicorn: tests/http/test_uvicorn.py names each, and pyproject.toml holds uvicorn where they are.
 
 uvicorn's parser (httptools) accepts heads of any size, and any number of connections for any time; the limits are here. An idle
 connection is closed to make room for a new one, the longest idle first.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runfold.access.admission import Connections
 from runfold.access.limits import Limits
-from runfold.feed.shared import Feed
 from runfold.http.problems import raw_problem
 
 EXTENSION = "runfold.connection"
@@ -325,16 +318,3 @@ class AnswerTransport:
 
     def close(self) -> None:
         self._connection.end_answer()
-
-
-class StreamingServer(uvicorn.Server):
-    """A server that ends its event streams before it waits for its answers."""
-
-    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
-        super().__init__(config)
-        self._feed = feed
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Shut down, event streams first."""
-        self._feed.close()
-        await super().shutdown(sockets)

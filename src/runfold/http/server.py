@@ -18,7 +18,8 @@ from prometheus_client import disable_created_metrics
 from starlette.applications import Starlette
 
 from runfold.errors import AddressUnusable
-from runfold.http.connections import Connection, StreamingServer
+from runfold.feed.shared import Feed
+from runfold.http.connections import Connection
 from runfold.http.folding import FoldingBeside
 from runfold.ledger import Ledger
 
@@ -116,6 +117,23 @@ def _give_back_large_blocks() -> None:
     """
     if (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         set_option(_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
+class StreamingServer(uvicorn.Server):
+    """A server that ends its event streams before it waits for its answers; else a shutdown waits until each client hangs up.
+
+    config = uvicorn.Config(app, http=Connection)
+    StreamingServer(config, app.state.feed).run()
+    """
+
+    def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down, event streams first."""
+        self._feed.close()
+        await super().shutdown(sockets)
 
 
 class LedgerServer(StreamingServer):
