@@ -117,15 +117,19 @@ def _from_url(url: str, post: str | None, header: Any, timeout: float) -> Iterat
     if body is not None:
         headers["content-type"] = "application/json"
     try:
-        with httpx2.stream("POST" if body is not None else "GET", url, headers=headers, timeout=timeout, content=body) as answer:
+        address = httpx2.URL(url)
+    except (httpx2.InvalidURL, UnicodeError) as error:  # names of files may be no text, and so may what stands for one
+        raise UsageError(f"{url!r} is no URL ({error}); write one such as http://127.0.0.1:8000/agent", url=url) from None
+    try:
+        with httpx2.stream(
+            "POST" if body is not None else "GET", address, headers=headers, timeout=timeout, content=body
+        ) as answer:
             if answer.status_code != httpx2.codes.OK:
                 raise UsageError(f"{url} answered {answer.status_code}, not 200 with a stream; see what it asks for", url=url)
             kind = answer.headers.get("content-type", "")
             if not kind.startswith("text/event-stream"):
                 raise Broken("content-type", f"it is {kind or 'not said'}")
             yield codecs.iterdecode(answer.iter_bytes(), "utf-8", "replace")
-    except httpx2.InvalidURL as error:
-        raise UsageError(f"{url!r} is no URL ({error}); write one such as http://127.0.0.1:8000/agent", url=url) from None
     except httpx2.HTTPError as error:
         raise UsageError(f"{url} could not be read to its end: {error or type(error).__name__}", url=url) from None
 
