@@ -338,3 +338,15 @@ def test_what_we_rely_on_inside_of_uvicorn_is_there() -> None:
     assert all(f"self.{name}" in cycle for name in ("transport", "more_body", "keep_alive", "response_complete", "body"))
     assert "self.send_400_response" in inspect.getsource(HttpToolsProtocol.data_received)
     assert callable(FlowControl.resume_reading)
+
+
+@pytest.mark.parametrize(
+    "hosts", ["Host: x\r\nHost: x\r\n", "Host: x\r\nhOST: evil.example\r\n", "host:\r\nHost: x\r\nHost: y\r\n"]
+)
+def test_a_request_that_names_several_hosts_is_refused_whatever_else_it_asks_for(address: str, hosts: str) -> None:
+    for more in ("", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Transfer-Encoding: chunked\r\n"):
+        with connect(address) as connection:
+            send_all(connection, [f"GET /healthz HTTP/1.1\r\n{hosts}{more}\r\n".encode()])
+            answer = answer_of(connection)
+            assert answer is not None
+            assert (answer.status, answer.problem["type"]) == (400, "urn:runfold:error:HostNamedTwice")

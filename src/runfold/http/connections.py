@@ -167,9 +167,16 @@ class Connection(HttpToolsProtocol):
             raise ValueError(self._fault)
 
     def on_headers_complete(self) -> None:
-        """Start to answer the request; its cycle is in the scope, too, for the body that has arrived."""
+        """Start to answer the request; its cycle is in the scope, too, for the body that has arrived.
+
+        Raises ValueError, which stops the parser, where it names two hosts: RFC 9112 (3.2) has it refused, for who passes it on
+        may have looked at the other one.
+        """
         if self._is_known:
             return
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            self._fault = 400, "HostNamedTwice", "the request has more than one Host header; send one"
+            raise ValueError(self._fault)
         self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
