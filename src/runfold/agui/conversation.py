@@ -26,8 +26,6 @@ from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCanc
 REDACTED = "[redacted]"
 Hidden = Mapping[str, frozenset[str]]
 """The fields of messages that may not be shown, by the messages' ids."""
-REDACTIONS = (MessageRedacted.type,)
-"""The events that say so, which any run of a thread may record."""
 
 
 def hidden_by(redactions: Iterable[Recorded]) -> Hidden:

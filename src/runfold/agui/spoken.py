@@ -104,6 +104,11 @@ def activity_content(parts: tuple[Part, ...]) -> dict[str, Any]:
             return {"content": dumped(parts)}
 
 
+def dumped(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    """Return parts as JSON."""
+    return [part.model_dump(mode="json", exclude_none=True) for part in parts]
+
+
 def as_message(spoken: Spoken, calls: list[CallSpoken]) -> dict[str, Any]:
     """Return a message as AG-UI writes it."""
     content = _content(spoken)
@@ -148,10 +153,6 @@ def _content(spoken: Spoken) -> Any:
             return None
         case role:
             return words_of_role(role, spoken.parts)
-
-
-def dumped(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
-    return [part.model_dump(mode="json", exclude_none=True) for part in parts]
 
 
 def _as_call(call: CallSpoken) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class MessageRedacted(MessageEvent, type="message.redacted"):
     legal_basis: Label
 
 
+REDACTIONS = (MessageRedacted.type,)
+"""The events that say what may not be shown any more, which any run of a thread may record."""
+
+
 AnyMessageEvent = MessageAdded | MessageRevised | MessagePartAppended | MessageSealed | MessageRedacted
 
 

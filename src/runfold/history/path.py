@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonpatch
 
-from runfold.domain.message import MessageState
+from runfold.domain.message import REDACTIONS, MessageState
 from runfold.domain.parts import TextPart
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
@@ -22,7 +22,7 @@ from runfold.domain.tool_call import (
 )
 from runfold.errors import RunNotFound
 from runfold.history.approvals import as_allowed, waited_for
-from runfold.history.said import REDACTIONS, Said, redactions
+from runfold.history.said import Said, redactions
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
 from runfold.store.reading.reader import LATEST, TenantReader

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from runfold.domain.event import Event
 from runfold.domain.message import (
     FIRST,
+    REDACTIONS,
     MessageAdded,
     MessagePartAppended,
     MessageRedacted,
@@ -17,8 +18,6 @@ from runfold.domain.recorded import Recorded
 from runfold.history.views import Message
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import TenantReader
-
-REDACTIONS = (MessageRedacted.type,)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,28 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
+
+import orjson
 
 from runfold.errors import InvalidEvent
 from runfold.importers.files import Part, SourceFile, TextFile
-from runfold.importers.sources import raw_lines
+from runfold.importers.sources import BLANKS, raw_lines
 
 Found = Literal["begins", "waits", "goes on"]
 """What a line is: the first of another session than the lines before it; the next session's, if one begins right after it; or
 the same session's."""
 Watch = Callable[[bytes], Found]
 """Told the lines of one file, one after the other."""
+
+
+def object_of(raw: bytes) -> dict[str, Any]:
+    """Return the object on a line, for a look at it; none is empty, and what is wrong with it is told when it is read."""
+    try:
+        found = orjson.loads(raw.strip(BLANKS))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def sections(file: SourceFile, watch: Callable[[], Watch]) -> list[SourceFile]:

@@ -15,7 +15,7 @@ BROKEN_OFF = "last lines that break off; they are taken once they are whole"
 SEVERAL = "lines that hold several records, of which each is taken"
 NULS = "lines of nothing but NUL characters, as a crash leaves them"
 
-_BLANKS = b" \t\r\n\0"
+BLANKS = b" \t\r\n\0"
 
 __all__ = [
     "BROKEN_OFF",
@@ -52,7 +52,7 @@ def lines(file: SourceFile, report: Report) -> Iterator[Piece]:
     number = first - 1
     try:
         for number, (raw, is_whole) in enumerate(raw_lines(file), first):
-            if stripped := raw.strip(_BLANKS):
+            if stripped := raw.strip(BLANKS):
                 yield from _records(file, number, stripped, is_whole, report)
             elif b"\0" in raw:
                 report(Note(file.name, number, NULS))

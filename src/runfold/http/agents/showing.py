@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from runfold.agui.conversation import REDACTIONS, Hidden, hidden_by
+from runfold.agui.conversation import Hidden, hidden_by
 from runfold.agui.run_events import RunEvents
 from runfold.agui.wire import WireEvent
+from runfold.domain.message import REDACTIONS
 from runfold.domain.recorded import Recorded
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.history.path import thread_tree

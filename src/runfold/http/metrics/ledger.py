@@ -1,6 +1,6 @@
 """The metrics of the ledger and its read models, whichever process is asked for them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -84,22 +84,18 @@ def of_ledger(figures: LedgerFigures | None) -> Iterator[Metric]:
 def of_sealing(found: SealStatus, witnesses: Iterable[WitnessStatus], places: Iterable[PlaceStatus]) -> Iterator[Metric]:
     """Yield the gauges of the sealed log, of those who sign its checkpoints, too, and of where these are published."""
     about = "For how long the witness has not signed what it was asked to; 0 where it did."
-    failing = GaugeMetricFamily("runfold_seal_witness_failing_seconds", about, labels=["witness"])
-    for witness in witnesses:
-        failing.add_metric([witness.witness], witness.failing_seconds)
+    signing = {witness.witness: witness.failing_seconds for witness in witnesses}
+    yield _of_each("runfold_seal_witness_failing_seconds", about, "witness", signing)
     about = "For how long the place could not be given a checkpoint; 0 where it has the last one."
-    unpublished = GaugeMetricFamily("runfold_seal_place_failing_seconds", about, labels=["place"])
-    for place in places:
-        unpublished.add_metric([place.place], place.failing_seconds)
-    yield from (failing, unpublished)
+    publishing = {place.place: place.failing_seconds for place in places}
+    yield _of_each("runfold_seal_place_failing_seconds", about, "place", publishing)
     gauges = {
         "runfold_sealed_position": ("Up to where all events are sealed.", found.position),
         "runfold_unsealed_events": ("Events that are not sealed yet.", found.unsealed_events),
         "runfold_unsealed_age_seconds": ("Age of the oldest event that is not sealed yet.", found.unsealed_seconds),
         "runfold_seal_alarms": ("Events that were lost before they were sealed, or came in behind what was.", found.alarms),
     }
-    for name, (about, value) in gauges.items():
-        yield GaugeMetricFamily(name, about, value=value)
+    yield from _plain(gauges)
 
 
 def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
@@ -112,8 +108,7 @@ def of_delivery(figures: DeliveryFigures) -> Iterator[Metric]:
         "runfold_deliveries_failing": ("What waits to be sent again, after attempts that failed.", figures.failing),
         "runfold_deliveries_oldest_seconds": ("For how long the oldest of it has waited.", figures.oldest_seconds),
     }
-    for name, (about, value) in gauges.items():
-        yield GaugeMetricFamily(name, about, value=value)
+    yield from _plain(gauges)
 
 
 def of_reactors(reactors: Iterable[ReactorStatus]) -> Iterator[Metric]:
@@ -148,3 +143,17 @@ def of_subscriptions(found: Iterable[Lag]) -> Iterator[Metric]:
         for state, count in (("leased", each.leased), ("waiting", each.waiting), ("parked", each.parked)):
             held.add_metric([each.name, state], count)
     yield from (behind, seconds, held)
+
+
+def _plain(gauges: Mapping[str, tuple[str, float]]) -> Iterator[Metric]:
+    """Yield gauges without labels: of each name what it is of, and its value."""
+    for name, (about, value) in gauges.items():
+        yield GaugeMetricFamily(name, about, value=value)
+
+
+def _of_each(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Return a gauge with a value for each of some labels."""
+    family = GaugeMetricFamily(name, about, labels=[label])
+    for each, value in values.items():
+        family.add_metric([each], value)
+    return family

@@ -12,6 +12,7 @@ from runfold.importers.sources import Report
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_MONEY = 1e12
+"""An amount from there on is none: it is kept to 18 decimals, and what is larger was counted in something else."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-import orjson
-
 from runfold.importers.claude.lines import MESSAGES, identity_of, moment_of, text_of
-from runfold.importers.sections import Found
+from runfold.importers.sections import Found, object_of
 from runfold.importers.sources import OF_A_RECORD, UNREAD, Piece, SourceFile, lines
 
 _AGENT_FILE = re.compile(r"agent-(.+)\.jsonl")
@@ -81,12 +79,7 @@ class Watch:
 
 def _is_first_of(raw: bytes, session: str | None) -> bool:
     """Return whether a line hangs from nothing in a session."""
-    try:
-        record = orjson.loads(raw.strip(b" \t\r\0"))
-    except ValueError:
-        return False
-    if not isinstance(record, dict):
-        return False
+    record = object_of(raw)
     is_root = record.get("parentUuid") is None and text_of(record, "uuid") is not None
     return is_root and text_of(record, "sessionId") == session
 

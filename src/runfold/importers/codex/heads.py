@@ -12,7 +12,7 @@ from runfold.errors import InvalidEvent
 from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.format import OF_A_FILE
 from runfold.importers.sections import Found
-from runfold.importers.sources import OF_A_RECORD, Piece, SourceFile
+from runfold.importers.sources import BLANKS, OF_A_RECORD, Piece, SourceFile
 from runfold.importers.turns.values import mapping, text
 
 _KEPT = (
@@ -155,7 +155,7 @@ class Watch:
 def _told_in(raw: bytes) -> dict[str, Any] | None:
     """What a line tells of a session; None for any other line."""
     try:
-        line = line_of(Piece("", text := raw.decode().strip(" \t\r\0"), 0, len(text)), lambda _: None)
+        line = line_of(Piece("", text := raw.strip(BLANKS).decode(), 0, len(text)), lambda _: None)
     except OF_A_RECORD:  # told when the line is read
         return None
     return line.payload if line is not None and line.kind == META else None

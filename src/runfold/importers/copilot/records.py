@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from runfold.errors import InvalidEvent
 from runfold.importers.format import OF_A_FILE
-from runfold.importers.sections import Found
+from runfold.importers.sections import Found, object_of
 from runfold.importers.sources import Piece, Report, SourceFile, lines
 from runfold.importers.turns.values import Fault, mapping, moment, tell_misfits, text
 
@@ -84,10 +82,7 @@ class Watch:
 
 def _started(raw: bytes) -> str | None:
     """The session that begins with a line; None where none does."""
-    try:
-        found = mapping(orjson.loads(raw.strip(b" \t\r\0")))
-    except ValueError:
-        return None
+    found = object_of(raw)
     return text(mapping(found.get("data")).get("sessionId")) if found.get("type") == "session.start" else None
 
 

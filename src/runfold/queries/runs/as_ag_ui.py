@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from runfold.domain.message import REDACTIONS
 from runfold.errors import RunNotFound, UsageError
 from runfold.queries.question import question
 from runfold.queries.sources.source import LocalSource
@@ -16,7 +17,7 @@ def ag_ui(source: LocalSource, run_id: str) -> list[dict[str, Any]]:
     Raises RunNotFound, and UsageError where the extra `agui` is not installed.
     """
     try:
-        from runfold.agui.conversation import REDACTIONS, hidden_by  # noqa: PLC0415  an extra, which few questions need
+        from runfold.agui.conversation import hidden_by  # noqa: PLC0415  an extra, which few questions need
         from runfold.agui.run_events import RunEvents  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageError(f"AG-UI needs {error.name}; install it with `pip install 'runfold[agui]'`") from None
