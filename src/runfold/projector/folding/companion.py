@@ -7,9 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from runfold.logs import logger
-
-FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS = 0.25, 30.0, 60.0
-"""Seconds until one that ended is started again, twice as many each time; and after how many it counts as running well."""
+from runfold.projector.folding.pause import Pause
 
 
 class Companion:
@@ -19,12 +17,12 @@ class Companion:
         """`words` are those of a command of Runfold."""
         self._words, self._environment = words, environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._pause, self._not_before, self._began = FIRST_PAUSE, 0.0, 0.0
+        self._pause, self._began = Pause(), 0.0
 
     def look_after(self) -> None:
         """Start it where it does not run, after a pause that grows while it ends soon."""
         if self._process is None:
-            if time.monotonic() >= self._not_before:
+            if self._pause.is_over:
                 try:
                     self._launch()
                 except OSError as error:  # the system has no room for a process now
@@ -32,17 +30,16 @@ class Companion:
                         "a process cannot be started yet",
                         command=self._words[0],
                         error=str(error),
-                        after_seconds=self._put_off(),
+                        after_seconds=self._pause.begin(),
                     )
             return
         code = self._process.poll()
         if code is None:
             return
-        if time.monotonic() - self._began > SETTLED_SECONDS:
-            self._pause = FIRST_PAUSE
+        self._pause.note_run(time.monotonic() - self._began)
         self.end()
         logger().warning(
-            "a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._put_off()
+            "a process ended, and is started again", command=self._words[0], exit_code=code, after_seconds=self._pause.begin()
         )
 
     def ask_to_end(self) -> None:
@@ -61,12 +58,6 @@ class Companion:
                 self._process.kill()
                 self._process.wait()
         self._process = None
-
-    def _put_off(self) -> float:
-        seconds = self._pause
-        self._not_before = time.monotonic() + seconds
-        self._pause = min(seconds * 2, LONGEST_PAUSE)
-        return seconds
 
     def _launch(self) -> None:
         self._began = time.monotonic()

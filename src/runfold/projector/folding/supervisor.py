@@ -21,8 +21,9 @@ from runfold.errors import LedgerError, PoisonEvent
 from runfold.logs import logger
 from runfold.projector import checkpoints
 from runfold.projector.connection import connect
-from runfold.projector.folding.companion import FIRST_PAUSE, LONGEST_PAUSE, SETTLED_SECONDS, Companion
+from runfold.projector.folding.companion import Companion
 from runfold.projector.folding.marks import DUMP_SIGNAL, Mark, MarkReader
+from runfold.projector.folding.pause import Pause
 from runfold.projector.folding.shard import PAUSES
 from runfold.store.datastore import Connection, Datastore
 
@@ -40,8 +41,7 @@ class FoldingProcess:
 
     def __init__(self, command: Sequence[str], names: Iterable[str], environment: Mapping[str, str], pause: float = 0.0) -> None:
         self.names = tuple(sorted(names))
-        self.pause = FIRST_PAUSE
-        self.not_before = time.monotonic() + pause
+        self.pause = Pause(pause)
         self.last: Mark | None = None
         """Where the one before it was when it died."""
         self.seen: tuple[Mark, float] | None = None
@@ -63,13 +63,6 @@ class FoldingProcess:
             start_new_session=True,
             pass_fds=[self.marks.descriptor],
         )
-
-    def put_off(self) -> float:
-        """Let it be started after a pause, the next time after a longer one; return for how many seconds."""
-        seconds = self.pause
-        self.not_before = time.monotonic() + seconds
-        self.pause = min(seconds * 2, LONGEST_PAUSE)
-        return seconds
 
     def stands_still_for(self, mark: Mark) -> float:
         """Return for how many seconds it has been at the same mark."""
@@ -167,7 +160,7 @@ class Supervisor:
 
     def _look_after(self, each: FoldingProcess) -> None:
         if each.process is None or each.marks is None:
-            if time.monotonic() >= each.not_before:
+            if each.pause.is_over:
                 self._launch(each)
             return
         code = each.process.poll()
@@ -186,7 +179,7 @@ class Supervisor:
         except OSError as error:
             if self._once:
                 raise
-            logger().warning("folding cannot be started yet", error=str(error), after_seconds=each.put_off())
+            logger().warning("folding cannot be started yet", error=str(error), after_seconds=each.pause.begin())
 
     def _has_ended(self, each: FoldingProcess, code: int, mark: Mark) -> None:
         if self._once and code == 0:
@@ -198,12 +191,11 @@ class Supervisor:
             self._is_at_fault(each, mark, f"the process ended twice while it was folded (exit code {code})")
             return
         each.last = at if mark.projection is not None else None
-        if time.monotonic() - each.began > SETTLED_SECONDS:
-            each.pause = FIRST_PAUSE
+        each.pause.note_run(time.monotonic() - each.began)
         each.end()
         if self._gives_up and code > 0 and mark.projection is None:
             raise ChildFailed(code)
-        logger().warning("folding ended, and is started again", exit_code=code, after_seconds=each.put_off())
+        logger().warning("folding ended, and is started again", exit_code=code, after_seconds=each.pause.begin())
 
     def _is_at_fault(self, each: FoldingProcess, mark: Mark, reason: str) -> None:
         """End a process that a projection holds up; from now on that one has its own."""
