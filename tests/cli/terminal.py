@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
 
@@ -22,7 +23,8 @@ def on_a_terminal(
 ) -> OnTerminal:
     """Call a command, and type something, or send a signal, once it asks a question.
 
-    `stdin` stands for the terminal's input; with `is_piped` standard output does not lead to the terminal.
+    `stdin` stands for the terminal's input; with `is_piped` standard output does not lead to the terminal. A signal is sent
+    again where nothing comes of it: Python sees none that comes just before it begins to wait for what is typed.
     """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -33,8 +35,15 @@ def on_a_terminal(
         start_new_session=True,
     )
     os.close(theirs)
-    seen = b""
-    while select.select([ours], [], [], 60)[0]:
+    seen, is_due = b"", bool(typed)
+    ends_at = time.monotonic() + 60
+    while time.monotonic() < ends_at:
+        if is_due and question.encode() in seen:
+            process.send_signal(typed) if isinstance(typed, signal.Signals) else os.write(ours, typed)
+            is_due = False
+        if not select.select([ours], [], [], 1)[0]:
+            is_due = isinstance(typed, signal.Signals)
+            continue
         try:
             new = os.read(ours, 4096)
         except OSError:  # it has ended
@@ -42,9 +51,6 @@ def on_a_terminal(
         if not new:
             break
         seen += new
-        if question.encode() in seen and typed:
-            process.send_signal(typed) if isinstance(typed, signal.Signals) else os.write(ours, typed)
-            typed = b""
     os.close(ours)
     out, _ = process.communicate(timeout=60)
     return OnTerminal(process.returncode, seen.decode(), (out or b"").decode())
