@@ -258,6 +258,24 @@ def test_a_call_that_only_messages_tell_of_ends_with_its_result() -> None:
     assert (ended.how, ended.result) == ("succeeded", {"found": 2})
 
 
+@pytest.mark.parametrize("role", ["tool", "user"])
+@pytest.mark.parametrize("of_tool", ["no span", "spans that do not say it"])
+def test_results_that_one_message_holds_are_each_its_own_calls(role: str, of_tool: str) -> None:
+    """As providers have it whose tools run in parallel: nobody's result is told of another's call, and none stays open."""
+    cities = ("Kiel", "Ulm", "Bonn")
+    wish = {"role": "assistant", "parts": [asks("", city, q=city)["parts"][1] for city in cities]}
+    results = {"role": role, "parts": [answers(f"in {city}", city)["parts"][0] for city in cities]}
+    story, _ = told(
+        agent(1, lasts=20),
+        chat(2, 1, gave=[wish], at=1),
+        *(tool(at, 1, call=city, at=at) for at, city in enumerate(cities, 3) if of_tool != "no span"),
+        chat(9, 1, [wish, results], [text("assistant", "Three.")], at=9),
+    )
+    found = {end.name: (end.how, end.result) for end in of(story, CallEnded)}
+    said = [(called.provider_id, found.get(called.name)) for called in of(story, Called)]
+    assert said == [(city, ("succeeded", f"in {city}")) for city in cities]
+
+
 def test_a_tools_span_without_its_result_takes_it_from_the_message_that_repeats_it() -> None:
     said_by_user = {**answers("two"), "role": "user"}
     story, _ = told(

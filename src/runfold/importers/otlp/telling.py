@@ -114,8 +114,8 @@ class Telling:
         found: dict[tuple[str, str], Any] = {}
         for span in self.tree.by_key.values():
             for said in exchange_of(span, lambda _: None).given if kind_of(span) == "model" else ():
-                if said.answers:
-                    found.setdefault((span.trace, said.answers), said.result)
+                for call_id, result in said.results:
+                    found.setdefault((span.trace, call_id), result)
         return found
 
     def _exchange(self, span: Span) -> Exchange:
@@ -171,12 +171,13 @@ class Telling:
         return acts
 
     def _answered(self, said: Words, span: Span) -> list[Act]:
-        """The end of a call that no span tells of, but a message with its result."""
-        call = self._calls.unanswered(span.trace, said.answers)
-        if call is None:
-            return []
-        call.ended = True
-        return [self._call_ended(call, "succeeded", said.result, "", "error", span, began_at(span))]
+        """The ends of calls that no span tells of, but a message with their results."""
+        acts: list[Act] = []
+        for call_id, result in said.results:
+            if (call := self._calls.unanswered(span.trace, call_id)) is not None:
+                call.ended = True
+                acts.append(self._call_ended(call, "succeeded", result, "", "error", span, began_at(span)))
+        return acts
 
     def _called(
         self, call: Call, arguments: Any, provider_id: str, message: Name | None, span: Span, run: SourceRun, at: int

@@ -55,8 +55,9 @@ class Words:
     parts: tuple[Part, ...]
     calls: tuple[AskedFor, ...] = ()
     answers: str | None = None
-    """Of a tool's message: the id of its call."""
-    result: Any = None
+    """Of a tool's message: the id of its call, the first where it answers several."""
+    results: tuple[tuple[str, Any], ...] = ()
+    """What tools answered, each by the id of its call."""
 
     @property
     def likeness(self) -> str:
@@ -123,23 +124,25 @@ def _message(message: dict[str, Any], role: str = "user") -> Words:
     inside = message.get("parts", message.get("content"))
     items = inside if isinstance(inside, list) else [] if inside is None or inside == "" else [inside]
     parts: list[Part] = []
-    calls = list(_asked_for(message))
-    answers, result = _text(message.get("tool_call_id")) or (found == "tool" and _text(message.get("id"))) or None, None
+    calls, results = list(_asked_for(message)), list[tuple[str, Any]]()
+    answers = own = _text(message.get("tool_call_id")) or (found == "tool" and _text(message.get("id"))) or None
     for item in items:
         kind = item.get("type") if isinstance(item, dict) else None
         if isinstance(item, dict) and kind in {"tool_call", "tool_use"}:
             calls.append(_call(item, item.get("arguments", item.get("input"))))
         elif isinstance(item, dict) and kind in {"tool_call_response", "tool_result"}:
-            answers = answers or _text(item.get("id") or item.get("tool_use_id"))
-            result = next((item[name] for name in ("response", "result", "content") if name in item), None)
+            call_id, result = _text(item.get("id") or item.get("tool_use_id")) or own, _result(item)
+            answers = answers or call_id
+            if call_id is not None:
+                results.append((call_id, kept(result)))
             parts.append(_result_part(result))
         else:
             parts.append(_part(item))
-    if answers and result is None and found == "tool":
-        result = inside
+    if answers and found == "tool" and (not results or (len(results) == 1 and results[0][1] is None)):
+        results = [(answers, kept(inside))]
     elif answers and len(parts) == 1 and not calls:
         found = "tool"  # some writers have a tool's result said by the user
-    return Words(found, tuple(parts), tuple(calls), answers, kept(result))
+    return Words(found, tuple(parts), tuple(calls), answers, tuple(results))
 
 
 def _asked_for(message: dict[str, Any]) -> Iterator[AskedFor]:
@@ -155,6 +158,10 @@ def _asked_for(message: dict[str, Any]) -> Iterator[AskedFor]:
 def _call(item: dict[str, Any], arguments: Any) -> AskedFor:
     name = _text(item.get("name")) or "unknown"
     return AskedFor(_text(item.get("id")) or "", name[:500], "" if arguments is None else kept(arguments))
+
+
+def _result(item: dict[str, Any]) -> Any:
+    return next((item[name] for name in ("response", "result", "content") if name in item), None)
 
 
 def _result_part(result: Any) -> Part:
