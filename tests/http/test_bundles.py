@@ -91,7 +91,7 @@ def test_an_auditor_elsewhere_gets_what_is_verified_and_that_they_did_is_recorde
             assert {name: packed.read(name) for name in packed.namelist()} == {
                 path.name: path.read_bytes() for path in (tmp_path / "folder").iterdir()
             }
-        none = prove_absence(ledger, tmp_path / "none.zip", ours.threads[0], "approval.granted", call="call_1")
+        none = prove_absence(ledger, tmp_path / "none.zip", ours.threads[0], "tool.called", call="call_1")
         assert none.findings.proven
 
 

@@ -32,6 +32,7 @@ ELSEWHERE = (
     "maintenance/restore.",
     "maintenance/checking.sql: repeated",
     "maintenance/checking.sql: before of another tenant",
+    "evidence/bundles/bundle.sql: names call",
     "evidence/bundles/bundle.sql: streams without call",
     "evidence/losses.py",
     "evidence/sealing/sealing.sql: events of tenant",

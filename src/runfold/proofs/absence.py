@@ -1,8 +1,20 @@
 """Looks through the events of a thread, or the leaves of the whole log, for one that a bundle is to show absent."""
 
+import re
+
 from runfold.proofs.claims import Absence
 from runfold.proofs.container import CLAIMS, BundleUnreadable
 from runfold.proofs.findings import Findings, Seen, read_object
+
+_TYPE, _ID = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+"), re.compile(r"[!-~]+")
+"""What names a type, and what an id: in other words somebody could say more than is looked for."""
+CALLED = "tool.called"
+"""The type of the event with which a call begins."""
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can be an id."""
+    return _ID.fullmatch(text) is not None
 
 
 class AbsenceSearch:
@@ -12,8 +24,10 @@ class AbsenceSearch:
     """
 
     def __init__(self, absence: Absence) -> None:
-        if not absence.type or "*" in absence.type:
+        if not _TYPE.fullmatch(absence.type):
             raise BundleUnreadable(f"{CLAIMS} names no event type that is absent")
+        if not all(is_id(named) for named in (absence.call, absence.thread) if named is not None):
+            raise BundleUnreadable(f"{CLAIMS} names a call or a thread that none can be")
         self._absence = absence
         self._at: int | None = None
         """The position of the first that there is."""
@@ -61,5 +75,14 @@ class AbsenceSearch:
             found.problem(f"NOT PROVEN: whether {what} is absent, as {self._kept_back[min(unclear)]}")
         elif not found.holds_all_of(absence.thread) or found.problem_count:
             found.problem(f"NOT PROVEN: whether {what} is absent, as {place} is not proven to be complete")
+        elif absence.thread is not None and self._is_of_no_call():
+            found.problem(f"NOT PROVEN: whether {what} is absent, as nothing that is shown names that call")
         else:
             found.absence = f"ABSENT: {what}"
+
+    def _is_of_no_call(self) -> bool:
+        """Whether it is about a call that nothing names, so that all would be absent of it: a slip in its id, or a lie.
+
+        That it was never called is what such a call is asked about.
+        """
+        return self._absence.call is not None and not self._of_call and self._absence.type != CALLED

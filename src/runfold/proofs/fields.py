@@ -5,7 +5,7 @@ import binascii
 from typing import Any
 
 from runfold.proofs.container import BundleUnreadable
-from runfold.proofs.leaf import canonical, values
+from runfold.proofs.leaf import canonical, canonical_values, has_half
 
 _MOST_COUNT = 1 << 63
 
@@ -13,7 +13,7 @@ _MOST_COUNT = 1 << 63
 def object_in(line: bytes, name: str) -> dict[str, Any]:
     """A line → the object that it holds. Raises BundleUnreadable for one that is not written as those of a bundle are."""
     try:
-        said = values(line)
+        said = canonical_values(line)
         is_canonical = canonical(said).encode() == line
     except (ValueError, ArithmeticError, RecursionError):
         said, is_canonical = None, False
@@ -26,6 +26,8 @@ def text_in(value: Any, name: str) -> str:
     """A value that is a text. Raises BundleUnreadable."""
     if not isinstance(value, str):
         raise BundleUnreadable(f"{name} has a value of another kind than it should be")
+    if has_half(value):
+        raise BundleUnreadable(f"{name} has a text with half a character")
     return value
 
 

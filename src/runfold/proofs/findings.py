@@ -1,11 +1,12 @@
 """What is found of a bundle by who verifies it, and what of it is handed to those who look for something in it."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from runfold.proofs.claims import Answer, Sample
-from runfold.proofs.leaf import Leaf, values
+from runfold.proofs.leaf import Leaf, canonical_values, values
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.records import Shown
 
@@ -108,10 +109,19 @@ def name_of(leaf: Leaf) -> str:
     return f"{leaf.type}, version {leaf.version} of {leaf.stream}, position {leaf.position}"
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """The object that some JSON holds; an empty one where it holds none, or is none."""
+def read_object(payload: bytes) -> dict[str, Any]:
+    """The object that a payload holds; an empty one where it holds none, or is no JSON."""
+    return _object(payload, values)
+
+
+def read_envelope(envelope: bytes) -> dict[str, Any]:
+    """The object that an envelope holds; an empty one where it holds none, or is not written as envelopes are."""
+    return _object(envelope, canonical_values)
+
+
+def _object(raw: bytes, read: Callable[[bytes], Any]) -> dict[str, Any]:
     try:
-        said = values(raw)
-    except (ValueError, RecursionError):
+        said = read(raw)
+    except (ValueError, ArithmeticError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -151,14 +151,23 @@ def values(text: str | bytes) -> Any:
     return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refused)
 
 
+def canonical_values(text: str | bytes) -> Any:
+    """JSON text as `canonical` writes numbers → its values. Raises ValueError for a power of ten, which it never writes.
+
+    A few characters of such a power stand for as many digits as somebody likes, and would take as much memory.
+    """
+    return json.loads(text, parse_float=_written_out, parse_int=Decimal, parse_constant=_refused)
+
+
 def decoded(entry: bytes) -> Leaf:
     """The bytes of a leaf → what they say. Raises NotALeaf for any that `Leaf.encoded` would not have written."""
     try:
         said = values(entry.decode("ascii"))
         leaf = Leaf(**{name: _kinds[name](said[name]) for name in Leaf._fields})
+        is_written_so = leaf.encoded() == entry
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise NotALeaf(f"it cannot be read ({type(error).__name__})") from None
-    if leaf.encoded() != entry:
+    if not is_written_so:
         raise NotALeaf("it is not written as leaves are")
     return leaf
 
@@ -170,9 +179,14 @@ def _whole(text: Any) -> int:
 
 
 def _text(text: Any) -> str:
-    if not isinstance(text, str):
+    if not isinstance(text, str) or has_half(text):
         raise TypeError("no text")
     return text
+
+
+def has_half(text: str) -> bool:
+    """Return whether a text holds half a character, which JSON can name and nothing can be written with."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 _kinds: dict[str, Any] = {name: _whole if kind is int else _text for name, kind in Leaf.__annotations__.items()}
@@ -186,6 +200,12 @@ def _number(number: int | Decimal) -> str:
 
 def _refused(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
+
+
+def _written_out(text: str) -> Decimal:
+    if "e" in text.lower():
+        raise ValueError("a number is not written out")
+    return Decimal(text)
 
 
 def _inexact(text: str) -> Any:

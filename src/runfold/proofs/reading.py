@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from runfold.proofs.claims import Claims
 from runfold.proofs.container import ENTRIES, EVENTS, MAP, PROOFS, Bundle, BundleUnreadable
-from runfold.proofs.findings import Findings, Search, Seen, name_of, read_object
+from runfold.proofs.findings import Findings, Search, Seen, name_of, read_envelope
 from runfold.proofs.leaf import Leaf, NotALeaf, decoded, envelope_digest, payload_digest
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.records import Shown, ThreadInMap, entry_of, read_event, read_proof, read_thread
@@ -85,7 +85,7 @@ class BundleReading:
             self._found.problem(f"ALTERED {name_of(leaf)}: its payload is not what was sealed")
             verdict = "ALTERED"
         self._found.counts[verdict] += 1
-        beside = read_object(shown.envelope)
+        beside = read_envelope(shown.envelope)
         thread_id = beside.get("thread_id")
         if not isinstance(thread_id, str):
             raise BundleUnreadable(f"{EVENTS}: the event of leaf {leaf.seq} names no thread")

@@ -109,7 +109,8 @@ def _verify(asked: argparse.Namespace) -> int:
             ReceiptUnreadable: "the receipt cannot be read",
             TimestampRefused: "the time stamp is not to be trusted",
         }
-        fact = " ".join(f"{kind.get(type(error), 'the bundle proves nothing')}: {error}".split())
+        why = "there is not enough memory to read it" if isinstance(error, MemoryError) else error
+        fact = " ".join(f"{kind.get(type(error), 'the bundle proves nothing')}: {why}".split())
         if asked.json:
             _print({"verdict": "UNREADABLE", "problems": [fact]})
         else:

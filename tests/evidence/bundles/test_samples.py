@@ -124,6 +124,9 @@ def test_what_is_absent_from_all_threads_is_found_in_the_leaves_and_payloads_are
         absent("many", "approval.*")
     with pytest.raises(UsageError, match=r"unknown event type 'approval\.gone'"):
         absent("none", "approval.gone")
+    for call, why in {"call_9": "no event that is sealed names the tool call 'call_9'", "": "'' is no id of a tool call"}.items():
+        with pytest.raises(UsageError, match=why):
+            absent("no call", "approval.granted", call)
 
 
 def test_a_sample_as_of_a_moment_is_that_which_is_drawn_there_from_all_runs_that_there_were(

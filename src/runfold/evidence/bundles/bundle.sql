@@ -75,6 +75,18 @@ SELECT DISTINCT s.stream
    AND s.type = %(type)b
    AND e.context ->> 'call_id' IS NULL
 
+-- name: names call
+-- Whether an event names a call, beside it or in its payload, as far as the checkpoint goes: of some threads, or of all.
+SELECT EXISTS (SELECT
+                 FROM runfold.sealed_events AS s
+                 JOIN runfold.log AS e ON e.notification_id = s.position
+                WHERE s.tenant_id = %(tenant_id)b
+                  AND s.generation = %(generation)b
+                  AND s.seq <= %(size)b
+                  AND (%(every)b OR s.thread_id = ANY(%(threads)b::text[]))
+                  AND (   e.context ->> 'call_id' = %(call)b
+                       OR position(convert_to('"call_id":' || to_json(%(call)b::text)::text, 'UTF8') IN e.state) > 0)) AS is_named
+
 -- name: sealed events
 -- Leaves with their events, in order: of some threads and at some positions, or all.
 SELECT s.seq, s.thread_seq, s.stream, s.version, s.type, s.schema_version, s.position, encode(s.payload_sha256, 'hex') AS payload,

@@ -11,8 +11,9 @@ from runfold.errors import NotFound, RowNotFound, SealingRefused, UsageError
 from runfold.evidence.bundles.answers import AnswerAsked, AnswerRows
 from runfold.evidence.bundles.samples import DrawnSample
 from runfold.evidence.bundles.showing import Showing
+from runfold.proofs.absence import CALLED, is_id
 from runfold.proofs.claims import Absence, Claims
-from runfold.proofs.findings import read_object
+from runfold.proofs.findings import read_envelope
 from runfold.proofs.leaf import Leaf
 from runfold.proofs.records import Shown
 from runfold.proofs.sample import CREATED, SUPERSEDED
@@ -89,6 +90,10 @@ class Planner:
         event_types.require([wanted])
         if wanted not in event_types:
             raise UsageError(f"{wanted!r} stands for several event types; give one of them", type=wanted)
+        if call is not None and not is_id(call):
+            raise UsageError(f"{call!r} is no id of a tool call; `runfold tool-calls` lists them", call=call)
+        if call is not None and wanted != CALLED:
+            self._require_named(call, threads)
         if threads:
             return Planned(Claims(threads, absence=Absence(threads[0], wanted, call)), Showing(self.left_out))
         return self._of_absence(wanted, call)
@@ -118,7 +123,7 @@ class Planner:
             return call is not None and (leaf.type == type or leaf.stream in streams)
 
         def names_none_beside(_leaf: Leaf, _thread_id: str, whole: Shown) -> bool:
-            context = read_object(whole.envelope).get("context")
+            context = read_envelope(whole.envelope).get("context")
             return not (isinstance(context, dict) and "call_id" in context)
 
         claims = Claims((), True, Absence(None, type, call))
@@ -140,6 +145,13 @@ class Planner:
             return thread_id in threads
 
         return Planned(claims, Showing(self.left_out, is_shown, is_of_sample))
+
+    def _require_named(self, call: str, threads: Sequence[str]) -> None:
+        """Raise UsageError for a call that is nowhere: all is absent of it, which looks as if nothing had happened."""
+        ((is_named,),) = self._rows("names call", call=call, threads=list(threads), every=not threads)
+        if not is_named:
+            where = f"of {threads[0]}" if threads else "that is sealed"
+            raise UsageError(f"no event {where} names the tool call {call!r}; `runfold tool-calls` lists them", call=call)
 
     def _thread_of(self, id: str) -> str:
         if self._rows("in map", key=key_of(id)):

@@ -17,7 +17,7 @@ from runfold.projections.registry import find
 from runfold.projector.tables.table import fingerprint
 from runfold.proofs.answer import AnswerRow, CannotFold
 from runfold.proofs.claims import Answer
-from runfold.proofs.findings import Seen, read_object
+from runfold.proofs.findings import Seen, read_envelope
 from runfold.proofs.leaf import canonical, values
 from runfold.proofs.records import Shown
 from runfold.store.codec import decode
@@ -141,7 +141,7 @@ def _fold_named(fold: tuple[int, str, str]) -> str:
 
 def _recorded(seen: Seen, shown: Shown) -> Any:
     """The event of a leaf, as it is read from the log. Raises what a log that was changed may end with."""
-    leaf, beside = seen.leaf, seen.beside or read_object(shown.envelope)
+    leaf, beside = seen.leaf, seen.beside or read_envelope(shown.envelope)
     return decode(
         (
             leaf.position,
