@@ -15,7 +15,7 @@ from runfold.importers.formats.inspect import read
 from runfold.importers.importing import import_paths
 from runfold.importers.tally import Reports, Tally
 from tests.importers.conftest import everything
-from tests.importers.inspect.logs import DEFLATE, ZSTANDARD, SampleLog, call, eval_log, header, json_log, message
+from tests.importers.inspect.logs import DEFLATE, ZSTANDARD, SampleLog, call, eval_log, header, json_log, message, zip_file
 
 Importing = Callable[..., Tally]
 
@@ -255,3 +255,11 @@ def test_who_let_a_call_run_and_what_was_changed_is_on_record(ledger: Ledger, im
         recorded.metadata.actor.id for recorded in ledger.subscribe(follow=False) if recorded.metadata.actor.kind == "human"
     }
     assert people == {"human"}
+
+
+def test_a_byte_that_is_not_utf_8_loses_no_sample_of_a_zip(tmp_path: Path) -> None:
+    sample = json.dumps(SampleLog().done()).encode().replace(b"What is", b"What\xff is")
+    members = {"header.json": json.dumps(header()).encode(), "samples/one_epoch_1.json": sample}
+    reports, path = Reports(), zip_file(tmp_path / "log.eval", members, DEFLATE)
+    assert len([*read([SourceFile(str(path), path, path.stat().st_size)], reports.take)]) == 1
+    assert [problem.reason for problem in reports.problems] == ["is not UTF-8 throughout; what is not stands escaped"]

@@ -21,10 +21,13 @@ from runfold.importers.acts.kinds import Place
 from runfold.importers.files import SourceFile
 from runfold.importers.formats.otlp import read
 from runfold.importers.importing import import_paths
+from runfold.importers.otlp.meaning import conversation_of
+from runfold.importers.otlp.spans import OF_NO_SPAN, Span, items
+from runfold.importers.otlp.story import story_of
 from runfold.importers.otlp.wire import batches
 from runfold.importers.tally import Reports, Tally
 from tests.importers.conftest import everything
-from tests.importers.otlp.traces import agent, chat, lines, logs, protobuf, record, request, span, text, turn
+from tests.importers.otlp.traces import agent, chat, lines, logs, protobuf, record, request, span, text, tool, turn
 
 Importing = Callable[..., Tally]
 
@@ -307,6 +310,68 @@ def test_a_batch_without_spans_is_noted(tmp_path: Path) -> None:
     raw, reports = b'{"resourceSpans": [{"scopeSpanz": [{"spans": []}]}]}', Reports()
     assert list(read([SourceFile("a.json", None, len(raw), raw)], reports.take)) == []
     assert list(reports.by_kind) == ["batches without spans and without logged events"]
+
+
+@pytest.mark.parametrize(
+    ("logged", "kind"),
+    [
+        ({"traceId": ""}, OF_NO_SPAN),
+        ({"spanId": ""}, OF_NO_SPAN),
+        ({"spanId": f"{99:016x}"}, OF_NO_SPAN),
+        ({"traceId": f"{99:032x}"}, OF_NO_SPAN),
+        ({"eventName": ""}, "log records that name no event"),
+    ],
+)
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_log_record_that_cannot_be_placed_is_noted(logged: dict[str, Any], kind: str, is_alone: bool, tmp_path: Path) -> None:
+    of = chat(1, attrs={"gen_ai.conversation.id": "c"})
+    batches = [] if is_alone else [request(of, chat(2, trace=2)), logs(record(of, "gen_ai.user.message", {"content": "Hi"}, 1))]
+    lost = {**record(of, "gen_ai.user.message", {"content": "Hello"}), **logged}
+    path, reports = lines(tmp_path / "a.jsonl", *batches, logs(lost)), Reports()
+    found = [*read([SourceFile(str(path), path, path.stat().st_size)], reports.take)]
+    assert len(found) == (0 if is_alone else 2)
+    assert (reports.by_kind[kind].count, reports.problems) == (1, [])
+
+
+def _scattered(chance: random.Random, count: int) -> list[dict[str, Any]]:
+    """Spans of one trace, each below any other one, in which any may name a conversation."""
+    found = []
+    for number in range(1, count + 1):
+        named = {"gen_ai.conversation.id": chance.choice("abc")} if chance.random() < 0.4 else {}
+        parent = chance.choice([None, *range(1, count + 3)])
+        kind = chance.choice([chat, agent, tool])
+        found.append(kind(number, parent, at=chance.randrange(50), attrs=named))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trace_of_several_conversations_is_told_apart_as_by_looking_through_all_of_it_for_each(
+    seed: int, tmp_path: Path
+) -> None:
+    spans = _scattered(random.Random(seed), 30)  # noqa: S311  # not a secret
+    path = lines(tmp_path / "a.jsonl", request(*spans))
+    found = {item.id: item for item in items(request(*spans), Place(str(path), 1), lambda _: None) if isinstance(item, Span)}
+    for thread in read([SourceFile(str(path), path, path.stat().st_size)], lambda _: None):
+        story = thread.record.args[0]  # type: ignore[attr-defined]  # a partial of it
+        assert story == story_of(thread.label, found.values(), [], lambda _: None)
+
+
+def test_a_trace_of_many_conversations_is_not_looked_through_for_each_of_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = [0]
+
+    def counting(span: Span) -> str | None:
+        asked[0] += 1
+        return conversation_of(span)
+
+    monkeypatch.setattr("runfold.importers.otlp.thread.conversation_of", counting)
+    spans = [span(1)]
+    for number in range(100):
+        spans += [agent(10 * number + 2, 1, conversation=f"c{number}"), chat(10 * number + 3, 10 * number + 2)]
+    path = lines(tmp_path / "a.jsonl", request(*spans))
+    assert len([*read([SourceFile(str(path), path, path.stat().st_size)], lambda _: None)]) == 100
+    assert asked[0] < 20 * len(spans)
 
 
 def test_a_question_and_an_answer_of_two_traces_are_not_one(importing: Importing, tmp_path: Path) -> None:

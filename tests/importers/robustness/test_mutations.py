@@ -15,8 +15,9 @@ from runfold.importers.formats import named, names
 from runfold.importers.importing import import_paths, threads_of
 from runfold.importers.sources import SourceFile
 from runfold.importers.tally import COUNTS, Reports, Tally
+from tests.importers.otlp import traces
 from tests.importers.robustness.mutations import mutated
-from tests.importers.robustness.samples import BY_LINE, files_of
+from tests.importers.robustness.samples import BY_LINE, SAMPLES, files_of
 
 MUTATIONS, LONG = 300, 20_000
 """How many records of each format are changed in the suite, and with --long."""
@@ -71,6 +72,36 @@ def test_what_once_failed_does_not_fail_again(format: str, seed: int, tmp_path: 
     files, _ = _changed(format, files_of(format, tmp_path), _chance(format, seed))
     threads, reports = _read(format, files)
     assert threads or reports.problems or reports.by_kind
+
+
+def _pretty_traces(folder: Path) -> None:
+    (folder / "traces.json").write_text(json.dumps(traces.request(*traces.turn(1)), indent=1))
+
+
+@pytest.mark.parametrize(
+    ("format", "write", "word"),
+    [
+        ("ag-ui", SAMPLES["ag-ui"], b"Sunny"),
+        ("claude-code", SAMPLES["claude-code"], b"green"),
+        ("inspect", SAMPLES["inspect"], b"What is it"),
+        ("otlp", SAMPLES["otlp"], b"Question"),
+        ("otlp", _pretty_traces, b"Question"),
+        ("tau-bench", SAMPLES["tau-bench"], b"kind"),
+        ("tau2", SAMPLES["tau2"], b"Error"),
+    ],
+)
+def test_a_byte_that_is_not_utf_8_is_told_and_nothing_is_lost(
+    format: str, write: Callable[[Path], None], word: bytes, tmp_path: Path
+) -> None:
+    write(tmp_path)
+    sources = {str(path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    sound = [SourceFile(name, None, len(raw), raw) for name, raw in sources.items()]
+    assert any(word in raw for raw in sources.values())
+    broken = [SourceFile(name, None, len(raw), raw.replace(word, word[:-1] + b"\xff")) for name, raw in sources.items()]
+    threads, reports = _read(format, broken)
+    assert (threads, _read(format, sound)[1].problems) == (_read(format, sound)[0], [])
+    assert reports.by_kind or reports.problems
+    assert not [problem for problem in reports.problems if "JSON:" in problem.reason]
 
 
 def test_a_type_of_an_event_that_is_no_text_is_told() -> None:

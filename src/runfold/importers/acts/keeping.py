@@ -1,5 +1,6 @@
 """JSON from outside, so that all of it can be kept: what an event cannot hold stands there in another form."""
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -8,11 +9,20 @@ from typing import Any
 
 from runfold.domain.values import INT_LIMIT, MAX_DEPTH
 from runfold.errors import InvalidEvent, shortened
+from runfold.importers.cleaning import decoded
 
 _UNKEPT = re.compile("[\0\ud800-\udfff]")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DEEPEST = MAX_DEPTH - 8
 """Below an event's own fields."""
+
+
+def decoded_text(raw: bytes, told: Callable[[str], None]) -> str:
+    """Bytes as text, without a byte order mark. What is not UTF-8 is told, and stands escaped as JSON has it."""
+    text, is_utf8 = decoded(raw.removeprefix(codecs.BOM_UTF8))
+    if not is_utf8:
+        told("is not UTF-8 throughout; what is not stands escaped")
+    return text
 
 
 def loads(text: str, told: Callable[[str], None]) -> Any:

@@ -17,7 +17,7 @@ from runfold.importers.acts.kinds import Place
 from runfold.importers.acts.recorder import record, thread_id
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.otlp.meaning import label_of
-from runfold.importers.otlp.spans import LogRecord, Span, items
+from runfold.importers.otlp.spans import OF_NO_SPAN, LogRecord, Span, items
 from runfold.importers.otlp.spool import Spool
 from runfold.importers.otlp.story import story_of
 from runfold.importers.otlp.superseding import record_conversation
@@ -60,10 +60,13 @@ def _thread(
     records: list[LogRecord] = []
     size = 0
     for trace in traces:
-        more_spans, more_records, more_size = spool.items(trace)
+        more_spans, more_records, more_size = spool.items(trace, conversation)
         spans += more_spans
         records += more_records
         size += more_size
+    known = {(span.trace, span.id) for span in spans}
+    for logged in (each for each in records if (each.trace, each.span) not in known):
+        report(Note(logged.place.file, logged.place.line, OF_NO_SPAN))
     if not any(spool.is_generative(trace) for trace in traces):
         for span in spans:
             report(Note(span.place.file, span.place.line, label_of(span)))

@@ -3,13 +3,13 @@
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from runfold.errors import InvalidEvent
 from runfold.gzipped import GrowsTooLarge
 from runfold.importers.acts.fields import Fields
-from runfold.importers.acts.keeping import loads
+from runfold.importers.acts.keeping import decoded_text, loads
 from runfold.importers.acts.kinds import Place
 from runfold.importers.inspect.zip_members import (
     MOST_TOO_LARGE,
@@ -55,7 +55,7 @@ def samples(file: SourceFile, report: Report) -> Iterator[SampleSource]:
             except LibraryMissing as error:
                 raise InvalidEvent("", str(error)) from None
             return
-    yield from _of_json(document(file), report)
+    yield from _of_json(replace(document(file, report), report=None), report)
 
 
 def _opened(file: SourceFile) -> BinaryIO:
@@ -110,12 +110,10 @@ def _zip_header(file: SourceFile, opened: BinaryIO, found: dict[str, Member], re
 
 
 def _parsed(raw: bytes, place: Place, report: Report) -> Any:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        report(place.problem(f"is not UTF-8 (byte {error.start}); what is not stands escaped"))
-        text = raw.decode("utf-8-sig", errors="backslashreplace")
-    return loads(text, lambda reason: report(place.problem(reason)))
+    def told(reason: str) -> None:
+        report(place.problem(reason))
+
+    return loads(decoded_text(raw, told), told)
 
 
 def _of_json(whole: Piece, report: Report) -> Iterator[SampleSource]:

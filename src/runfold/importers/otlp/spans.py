@@ -12,11 +12,14 @@ from runfold.importers.acts.fields import Fields
 from runfold.importers.acts.keeping import kept_text
 from runfold.importers.acts.kinds import Place
 from runfold.importers.sources import Report
+from runfold.importers.tally import Note
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _CODES = {"0": "unset", "1": "ok", "2": "error"}
 _KINDS = {"0": "unspecified", "1": "internal", "2": "server", "3": "client", "4": "producer", "5": "consumer"}
 _DEEPEST = 40
+
+OF_NO_SPAN = "logged events of no span, or of one that is in none of the files"
 
 
 @dataclass
@@ -58,10 +61,11 @@ class LogRecord:
     trace: str
     span: str
     event: SpanEvent
+    place: Place = field(default=Place(""))
 
 
 def items(batch: dict[str, Any], place: Place, report: Report) -> Iterator[Span | LogRecord]:
-    """The spans and log records of a batch. One that has no ids is a problem."""
+    """The spans and log records of a batch. A span that has no ids is a problem; of log records it is noted."""
     whole = Fields(batch, place, report)
     for resource in whole.objects("resourceSpans"):
         service = _attributes(resource.object("resource")).get("service.name")
@@ -111,14 +115,18 @@ def _event(event: Fields) -> SpanEvent | None:
 
 
 def _record(record: Fields) -> LogRecord | None:
-    """A log record that names an event, within a span; others tell nothing of runs."""
+    """A log record that names an event, within a span; of others nobody knows whose they are."""
     attributes = _attributes(record)
     name = record.text("eventName") or attributes.get("event.name")
     trace, span = _id(record, "traceId", 16), _id(record, "spanId", 8)
     if not isinstance(name, str) or trace is None or span is None:
+        if record:
+            place, kind = record.place, "log records that name no event" if not isinstance(name, str) else OF_NO_SPAN
+            record.report(Note(place.file, place.line, kind))
         return None
     time = _nanoseconds(record, "timeUnixNano") or _nanoseconds(record, "observedTimeUnixNano")
-    return LogRecord(trace, span, SpanEvent(name, time, attributes, _any_value(record.raw("body"))))
+    event = SpanEvent(name, time, attributes, _any_value(record.raw("body")))
+    return LogRecord(trace, span, event, record.place)
 
 
 def _attributes(of: Fields) -> dict[str, Any]:

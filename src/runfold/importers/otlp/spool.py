@@ -14,6 +14,7 @@ from typing import IO
 from runfold.importers.acts.kinds import Place
 from runfold.importers.otlp.meaning import conversation_of, is_generative
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
+from runfold.importers.otlp.thread import by_key, conversations
 
 
 class Spool:
@@ -27,6 +28,8 @@ class Spool:
         """By trace: the conversations that its spans name."""
         self._files: dict[str, dict[str, None]] = defaultdict(dict)
         """By trace: the names of the files that hold some of it."""
+        self._shares: dict[str, dict[str | None, list[int]]] = {}
+        """By trace that names several conversations: which of its records are of each."""
         self._generative: set[str] = set()
         self._end = 0
 
@@ -39,7 +42,7 @@ class Spool:
     def add(self, item: Span | LogRecord, file: str) -> None:
         """Set one aside, which stands in a file."""
         said = dict(vars(item))
-        place = vars(said.pop("place")) if isinstance(item, Span) else None
+        place = vars(said.pop("place"))
         if isinstance(item, Span):
             said["events"] = [vars(event) for event in item.events]
         else:
@@ -78,20 +81,43 @@ class Spool:
         """Return the names of the files that hold some of a trace."""
         return self._files[trace]
 
-    def items(self, trace: str) -> tuple[list[Span], list[LogRecord], int]:
-        """All of a trace, in the order of its source, and how many bytes that is."""
+    def items(self, trace: str, conversation: str | None) -> tuple[list[Span], list[LogRecord], int]:
+        """What a trace holds of a conversation, or all of it, in the order of its source, and how many bytes that is."""
         spans: list[Span] = []
         records: list[LogRecord] = []
         size = 0
-        for start, length, _ in self._places[trace]:
-            self._file.seek(start)
-            body, _, place_of = self._file.read(length).rpartition(b"\n")
-            value = json.loads(body)
+        for number in self._numbers(trace, conversation):
+            item, length = self._item(trace, number)
             size += length
-            if "event" in value:
-                records.append(LogRecord(value["trace"], value["span"], SpanEvent(**value["event"])))
-                continue
-            events = [SpanEvent(**event) for event in value.pop("events")]
-            place = Place(**json.loads(place_of))
-            spans.append(Span(**value, events=events, place=place))
+            if isinstance(item, Span):
+                spans.append(item)
+            else:
+                records.append(item)
         return spans, records, size
+
+    def _numbers(self, trace: str, conversation: str | None) -> Iterable[int]:
+        if len(self._names.get(trace, ())) < 2:
+            return range(len(self._places[trace]))
+        if trace not in self._shares:
+            self._shares[trace] = self._shared(trace)
+        return self._shares[trace].get(conversation, ())
+
+    def _shared(self, trace: str) -> dict[str | None, list[int]]:
+        """Tell apart what a trace holds of several conversations, once for all of them."""
+        items = [self._item(trace, number)[0] for number in range(len(self._places[trace]))]
+        found = conversations(by_key(item for item in items if isinstance(item, Span)))
+        shares: dict[str | None, list[int]] = defaultdict(list)
+        for number, item in enumerate(items):
+            span_id = item.id if isinstance(item, Span) else item.span
+            shares[found.get((trace, span_id), min(self._names[trace]))].append(number)
+        return shares
+
+    def _item(self, trace: str, number: int) -> tuple[Span | LogRecord, int]:
+        start, length, _ = self._places[trace][number]
+        self._file.seek(start)
+        body, _, place_of = self._file.read(length).rpartition(b"\n")
+        value, place = json.loads(body), Place(**json.loads(place_of))
+        if "event" in value:
+            return LogRecord(value["trace"], value["span"], SpanEvent(**value["event"]), place), length
+        events = [SpanEvent(**event) for event in value.pop("events")]
+        return Span(**value, events=events, place=place), length

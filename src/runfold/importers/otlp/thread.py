@@ -5,8 +5,7 @@ own parent is in no file, the run has the parent's id, so that the parent is fou
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -47,15 +46,40 @@ def began_at(span: Span) -> int:
     return span.start or span.end
 
 
+def by_key(spans: Iterable[Span]) -> dict[Key, Span]:
+    """Return each span once: as the first tells it, or the first that says when it ended."""
+    found: dict[Key, Span] = {}
+    for span in spans:
+        key = (span.trace, span.id)
+        if key not in found or (span.end and not found[key].end):
+            found[key] = span
+    return found
+
+
+def conversations(spans: Mapping[Key, Span]) -> dict[Key, str | None]:
+    """Return the conversation of each span: what it names, or else the nearest around it, or the first span of its trace."""
+    first: dict[str, tuple[int, str]] = {}
+    for span in spans.values():
+        if (name := conversation_of(span)) is not None:
+            told = (began_at(span), name)
+            first[span.trace] = min(first.get(span.trace, told), told)
+    found: dict[Key, str | None] = {}
+    for key, span in spans.items():
+        at, passed = key, dict[Key, None]()
+        while at in spans and at not in found and at not in passed and conversation_of(spans[at]) is None:
+            passed[at] = None
+            at = (at[0], spans[at].parent or "")
+        named = found.get(at) or (conversation_of(spans[at]) if at in spans else None)
+        passed[key] = None
+        found |= dict.fromkeys(passed, named or first.get(span.trace, (0, None))[1])
+    return found
+
+
 class Tree:
     """The spans of a conversation, or of a trace that names none."""
 
     def __init__(self, spans: Iterable[Span], records: Iterable[LogRecord], conversation: str | None) -> None:
-        self.by_key: dict[Key, Span] = {}
-        for span in spans:
-            key = (span.trace, span.id)
-            if key not in self.by_key or (span.end and not self.by_key[key].end):
-                self.by_key[key] = span
+        self.by_key = by_key(spans)
         told: dict[Key, set[str]] = {}
         for record in records:
             key = (record.trace, record.span)
@@ -66,10 +90,9 @@ class Tree:
             if (said := _as_text(record.event)) not in told[key]:
                 told[key].add(said)
                 span_of.events.append(record.event)
-        self._conversations = self._names()
         if conversation is not None:
-            theirs = {key for key in self.by_key if self._conversation(key) == conversation}
-            self.by_key = {key: span for key, span in self.by_key.items() if key in theirs}
+            named = conversations(self.by_key)
+            self.by_key = {key: span for key, span in self.by_key.items() if named[key] == conversation}
         self.others: list[Span] = []
         """Spans that are no run, model call or tool call."""
         self.runs = self._runs()
@@ -131,21 +154,6 @@ class Tree:
             seen.add(at.parent)
             at, count = self.runs[at.parent], count + 1
         return count
-
-    def _names(self) -> dict[str, str]:
-        """Return for each trace the conversation that its first span with one names."""
-        first: dict[str, tuple[int, str]] = defaultdict(lambda: (1 << 64, ""))
-        for span in self.by_key.values():
-            if (name := conversation_of(span)) is not None:
-                first[span.trace] = min(first[span.trace], (began_at(span), name))
-        return {trace: name for trace, (_, name) in first.items()}
-
-    def _conversation(self, key: Key) -> str | None:
-        span = self.by_key[key]
-        for around in [span, *self.above(span)]:
-            if (name := conversation_of(around)) is not None:
-                return name
-        return self._conversations.get(span.trace)
 
 
 def _as_text(event: SpanEvent) -> str:

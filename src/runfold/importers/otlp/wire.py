@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runfold.errors import InvalidEvent
-from runfold.importers.acts.keeping import documents
+from runfold.importers.acts.keeping import decoded_text, documents
 from runfold.importers.acts.kinds import Place
 from runfold.importers.sources import Report, SourceFile, lines, why
 
@@ -37,7 +37,7 @@ def batches(file: SourceFile, report: Report) -> Iterator[Batch]:
         yield from _lines(file, report)
     else:
         place = Place(file.name, 1)
-        yield from _documents(_text(file.read(), place, report), place, report)
+        yield from _documents(file.read(), place, report)
 
 
 def _is_lines(first: bytes) -> bool:
@@ -61,17 +61,13 @@ def _lines(file: SourceFile, report: Report) -> Iterator[Batch]:
                 raise InvalidEvent("", "is not OTLP: none of its first lines is a document; the rest is not read") from None
 
 
-def _text(raw: bytes, place: Place, report: Report) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        report(place.problem(f"is not UTF-8 (byte {error.start}); what is not stands escaped"))
-        return raw.decode("utf-8-sig", errors="backslashreplace")
-
-
-def _documents(text: str, place: Place, report: Report) -> Iterator[Batch]:
+def _documents(raw: bytes, place: Place, report: Report) -> Iterator[Batch]:
     """The documents of a text: mostly one. Raises InvalidEvent."""
-    for value in documents(text, lambda reason: report(place.problem(reason))):
+
+    def told(reason: str) -> None:
+        report(place.problem(reason))
+
+    for value in documents(decoded_text(raw, told), told):
         yield from _batches(value, place)
 
 

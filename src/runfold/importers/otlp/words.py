@@ -33,6 +33,7 @@ _ROLES = {
 }
 _NUMBERED = re.compile(r"gen_ai\.(prompt|completion)\.(\d{1,6})\.(.+)")
 _CALL = re.compile(r"tool_calls\.(\d{1,4})\.(id|name|arguments)")
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
 _MESSAGE = re.compile(r"gen_ai\.(system|developer|user|assistant|tool)\.message")
 
 Told = Callable[[str], None]
@@ -97,10 +98,16 @@ def decoded(value: Any, told: Told, name: str) -> Any:
     if not isinstance(value, str) or value[:1] not in {"[", "{", '"'}:
         return value
     try:
-        return loads(value, lambda reason: told(f"{name}: {reason}"))
+        sound = _ESCAPE.sub(_sound, value) if "\\x" in value else value
+        return loads(sound, lambda reason: told(f"{name}: {reason}"))
     except InvalidEvent as error:
         told(f"{name}: {error.reason}; it is taken as text")
         return value
+
+
+def _sound(escape: re.Match[str]) -> str:
+    """An escape of JSON; one of a byte that was not UTF-8, which JSON does not have, as the characters it is."""
+    return f"\\{escape[0]}" if escape[0][1] == "x" else escape[0]
 
 
 def _structured(attributes: dict[str, Any], told: Told) -> tuple[list[Words], list[Words]]:
