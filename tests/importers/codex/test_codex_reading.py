@@ -39,6 +39,7 @@ def words(session: Session) -> list[tuple[str, str, str]]:
         "<environment_context>\n<cwd>/work</cwd>\n</environment_context>",
         "<user_instructions>\nBe short.\n</user_instructions>",
         "# AGENTS.md instructions for /work\n\n<INSTRUCTIONS>Be short.</INSTRUCTIONS>",
+        "# AGENTS.md instructions\n\n<INSTRUCTIONS>\nBe short.\n</INSTRUCTIONS>",
         "<turn_aborted>\n  The user interrupted.\n</turn_aborted>",
         "<subagent_notification>{}</subagent_notification>",
         "<some_newer_fragment>of a later version</some_newer_fragment>",
@@ -49,6 +50,30 @@ def test_what_the_client_puts_under_the_role_of_the_user_is_its_own(made: str) -
     rollout.say("user", made)
     (session,) = reading(rollout.text())
     assert words(session)[1:] == [("service:codex", "user", made)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "by"),
+    [
+        (["agents_md.instructions", "environments.environment_context"], "service:codex"),
+        (["components.of_a_later_version"], "service:codex"),
+        (["user.text"], "human:user"),
+        (["user.text", "environments.environment_context"], "human:user"),
+        (["images.unsupported"], "human:user"),
+        (["unknown"], "human:user"),
+        (["agents_md.instructions", None], "human:user"),
+        ([], "human:user"),
+        ("agents_md.instructions", "human:user"),
+    ],
+)
+def test_whose_a_message_is_stands_in_the_kinds_of_its_content(kinds: Any, by: str) -> None:
+    rollout = begun()
+    content = [{"type": "input_text", "text": "Whose is it?"}]
+    rollout.item(
+        "message", role="user", content=content, internal_chat_message_metadata_passthrough={"content_item_kinds": kinds}
+    )
+    (session,) = reading(rollout.text())
+    assert words(session)[1:] == [(by, "user", "Whose is it?")]
 
 
 @pytest.mark.parametrize("typed", ["Use <b>bold</b>, please.", "<div>what is this?</div>", "environment_context"])
@@ -74,10 +99,32 @@ def test_what_an_editor_adds_to_a_prompt_is_the_editors() -> None:
 
 @pytest.mark.parametrize(
     ("source", "by"),
-    [("cli", "human:user"), ("vscode", "human:user"), ("mcp", "service:mcp-client"), ({"subagent": "review"}, "agent:codex")],
+    [
+        ("cli", "human:user"),
+        ("vscode", "human:user"),
+        ("mcp", "service:mcp-client"),
+        ({"subagent": "review"}, "agent:codex"),
+        ({"internal": "memory_consolidation"}, "service:codex"),
+        ({"custom": "chatgpt"}, "human:user"),
+    ],
 )
 def test_whose_prompts_they_are_depends_on_who_opened_the_session(source: Any, by: str) -> None:
     (session,) = reading(begun(source=source).text())
+    assert words(session) == [(by, "user", "Do it.")]
+
+
+@pytest.mark.parametrize(
+    ("opened_by", "by"),
+    [
+        ("user", "human:user"),
+        ("subagent", "agent:codex"),
+        ("guardian_review", "service:codex"),
+        ("memory_consolidation", "service:codex"),
+        (None, "human:user"),
+    ],
+)
+def test_whose_prompts_they_are_stands_in_what_the_session_is_for(opened_by: str | None, by: str) -> None:
+    (session,) = reading(begun(thread_source=opened_by).text())
     assert words(session) == [(by, "user", "Do it.")]
 
 

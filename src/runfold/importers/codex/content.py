@@ -11,6 +11,7 @@ PERSON, AGENT, CLIENT = "human:user", "agent:codex", "service:codex"
 
 _MACHINE_MADE = (
     "# AGENTS.md instructions for ",
+    "# AGENTS.md instructions\n\n<INSTRUCTIONS>",
     "<user_instructions>",
     "<INSTRUCTIONS>",
     "<environment_context>",
@@ -39,6 +40,9 @@ _MACHINE_MADE = (
 _WRAPPED = re.compile(r"<([a-z]+(?:_[a-z]+)+)(?:\s[^>]*)?>.*</\1>\s*", re.DOTALL)
 """A whole message between tags with an underscore: made by the client, whatever version calls it what."""
 
+_KINDS_OF_PEOPLE = frozenset({"user", "images", "audio"})
+"""How kinds of content begin that a person may have given, an image that could not be shown among them."""
+
 _EDITOR, _TYPED = "# Context from my IDE setup:", "## My request for Codex:"
 """How the words of an editor begin that stand in one message with the person's, and where those begin."""
 
@@ -49,6 +53,13 @@ def is_machine_made(words: str) -> bool:
     """Return whether no person typed it, though it stands under the role `user`."""
     begins = words.lstrip()
     return begins.startswith(_MACHINE_MADE) or _WRAPPED.fullmatch(begins) is not None
+
+
+def is_stated_machine_made(item: dict[str, Any]) -> bool:
+    """Return whether an item states of each part of its content that it is of a kind that no person typed."""
+    kinds = listing(mapping(item.get("internal_chat_message_metadata_passthrough")).get("content_item_kinds"))
+    known = [kind.partition(".")[0] for kind in kinds if isinstance(kind, str) and kind != "unknown"]
+    return bool(kinds) and len(known) == len(kinds) and _KINDS_OF_PEOPLE.isdisjoint(known)
 
 
 def context_of(words: str) -> tuple[str | None, str]:

@@ -22,6 +22,7 @@ _KEPT = (
     "forked_from_id",
     "parent_thread_id",
     "source",
+    "thread_source",
     "agent_role",
     "agent_type",
     "agent_path",

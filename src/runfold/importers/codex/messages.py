@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from runfold.domain.parts import Part, TextPart
 from runfold.domain.values import digest
-from runfold.importers.codex.content import AGENT, CLIENT, context_of, image, is_machine_made, parts_of, reasoning_of, texts_of
+from runfold.importers.codex.content import (
+    AGENT,
+    CLIENT,
+    context_of,
+    image,
+    is_machine_made,
+    is_stated_machine_made,
+    parts_of,
+    reasoning_of,
+    texts_of,
+)
 from runfold.importers.codex.lines import Line
 from runfold.importers.codex.path import Path, Place
 from runfold.importers.turns.turn import Called, Finished, Said, call_end_id
@@ -32,7 +42,9 @@ class Messages:
         words = "\n".join(texts)
         if role == "assistant":
             self._say(self.path.current or self.path.open(line, self.path.follows(words)), line, role, texts, AGENT)
-        elif role in ("system", "developer") or (role == "user" and is_machine_made(words)):
+        elif role in ("system", "developer") or (
+            role == "user" and (is_machine_made(words) or is_stated_machine_made(line.payload))
+        ):
             if self.path.current is None:
                 self.path.waiting.append(line)
             else:

@@ -19,6 +19,7 @@ from runfold.importers.turns.turn import Compacted, Finished, Noted, Said, Sessi
 from runfold.importers.turns.values import Fault, mapping, text
 
 _RUN_CONTEXT = ("turn_id", "model", "approval_policy", "approvals_reviewer", "cwd", "effort")
+_OPENERS = {"subagent": AGENT, "guardian_review": CLIENT, "memory_consolidation": CLIENT}
 _NO_ENDS = ("thread_rollback_failed", "active_turn_not_steerable")
 """Errors of what was asked of the client, which end no turn."""
 
@@ -37,8 +38,17 @@ class _Identity:
         """What the `session_meta` of a session tells."""
         kind = sub_agent_of(meta)
         if kind is None:
-            return cls(FORMAT, "service:mcp-client" if meta.get("source") == "mcp" else PERSON, {})
+            return cls(FORMAT, _opener(meta), {})
         return cls(f"{FORMAT}:{kind}", AGENT, {} if session_id is None else {"session_id": session_id})
+
+
+def _opener(meta: dict[str, Any]) -> str:
+    """Who gives the prompts of a session that no other agent spawned: a person, where nothing says otherwise."""
+    if "internal" in mapping(meta.get("source")):
+        return CLIENT
+    if meta.get("source") == "mcp":
+        return "service:mcp-client"
+    return _OPENERS.get(text(meta.get("thread_source")) or "", PERSON)
 
 
 class Reader:
