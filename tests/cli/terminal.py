@@ -42,7 +42,7 @@ def on_a_terminal(
             process.send_signal(typed) if isinstance(typed, signal.Signals) else os.write(ours, typed)
             is_due = False
         if not select.select([ours], [], [], 1)[0]:
-            is_due = isinstance(typed, signal.Signals)
+            is_due = is_due or isinstance(typed, signal.Signals)
             continue
         try:
             new = os.read(ours, 4096)
