@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runfold.importers.codex.outcomes import Outcome, of_event, of_output
+from runfold.importers.codex.outcomes import Outcome, of_event, of_item, of_output
 
 PERSON = "human:user"
 
@@ -71,6 +71,33 @@ def test_an_event_says_how_the_call_ended(kind: str, event: dict[str, Any], how:
     outcome = of_event(kind, event)
     assert isinstance(outcome, Outcome)
     assert outcome.how == how
+
+
+@pytest.mark.parametrize(
+    ("item", "how", "code"),
+    [
+        ({"type": "CommandExecution", "status": "completed", "exit_code": 0}, "succeeded", None),
+        ({"type": "CommandExecution", "status": "failed", "exit_code": 2}, "failed", "exit_2"),
+        ({"type": "CommandExecution", "status": "declined"}, "refused", None),
+        ({"type": "CommandExecution", "status": "inProgress"}, None, None),
+        ({"type": "FileChange", "status": "completed"}, "succeeded", None),
+        ({"type": "FileChange", "status": "failed", "stderr": "no such line"}, "failed", None),
+        ({"type": "FileChange", "status": "declined"}, "refused", None),
+        ({"type": "FileChange"}, None, None),
+        ({"type": "McpToolCall", "status": "completed", "result": {"content": []}}, "succeeded", None),
+        ({"type": "McpToolCall", "status": "failed", "result": {"content": [], "isError": True}}, "failed", None),
+        ({"type": "McpToolCall", "status": "failed", "error": {"message": "gone"}}, "failed", "mcp_error"),
+        ({"type": "McpToolCall", "status": "inProgress"}, None, None),
+        ({"type": "DynamicToolCall", "status": "failed", "error": "gone"}, "failed", None),
+        ({"type": "DynamicToolCall", "status": "completed"}, None, None),
+        ({"type": "AgentMessage"}, None, None),
+        ({"type": ["McpToolCall"], "status": []}, None, None),
+    ],
+)
+def test_an_item_that_is_completed_says_how_its_call_ended(item: dict[str, Any], how: str | None, code: str | None) -> None:
+    outcome = of_item(item)
+    assert (outcome and outcome.how) == how
+    assert code is None or (outcome is not None and outcome.code == code)
 
 
 def test_an_event_without_its_code_says_nothing() -> None:

@@ -85,6 +85,24 @@ def test_what_a_person_typed_is_theirs_whatever_it_looks_like(typed: str) -> Non
     assert words(session) == [("human:user", "user", typed)]
 
 
+def test_a_call_that_failed_as_its_completed_item_says_did_not_succeed() -> None:
+    """Files of 2026 have no event of its own for that, and the output that follows does not say it."""
+    rollout = begun()
+    rollout.call("call_1", name="mcp__docs__search")
+    error = {"type": "McpToolCall", "id": "call_1", "server": "docs", "status": "failed", "error": {"message": "no such page"}}
+    rollout.event("item_completed", turn_id="turn-1", item=error)
+    rollout.output("call_1", "no such page")
+    rollout.event("item_completed", turn_id="turn-1", item="call_1")
+    told: list[Problem | Note] = []
+    (session,) = reading(rollout.text(), told=told)
+    assert [(ended.outcome, ended.code, ended.message) for _, ended in facts(session, CallEnded)] == [
+        ("failed", "mcp_error", "no such page")
+    ]
+    assert [str(problem.reason) for problem in told if isinstance(problem, Problem)] == [
+        "item: is 'call_1', not an object; left out"
+    ]
+
+
 def test_what_an_editor_adds_to_a_prompt_is_the_editors() -> None:
     context = "# Context from my IDE setup:\n\n## Active file: a.py"
     for from_event in (True, False):

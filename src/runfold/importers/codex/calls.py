@@ -11,7 +11,7 @@ from runfold.domain.parts import FilePart
 from runfold.importers.codex.content import AGENT, CLIENT, PERSON, parts_of
 from runfold.importers.codex.lines import Line
 from runfold.importers.codex.messages import text_of
-from runfold.importers.codex.outcomes import GUARDIAN, POLICY, Outcome, of_event, of_output
+from runfold.importers.codex.outcomes import GUARDIAN, POLICY, Outcome, of_event, of_item, of_output
 from runfold.importers.codex.path import Path, Place, Spawner
 from runfold.importers.turns.questions import questions_of
 from runfold.importers.turns.turn import UNTOLD, Answered, Asked, Called, CallEnded, Said, call_end_id
@@ -98,10 +98,14 @@ class Calls:
         self._end(line, provider_id or "", opened, outcome)
 
     def ended(self, line: Line) -> None:
-        """An event that tells the end of a call before its output does."""
-        provider_id = text(line.payload.get("call_id")) or ""
+        """An event that tells the end of a call before its output does, or an item that is completed."""
+        item = mapping(line.payload.get("item"))
+        provider_id = text(item.get("id")) or text(line.payload.get("call_id")) or ""
         opened = self._by_provider.get(provider_id)
-        outcome = of_event(line.type, line.payload)
+        outcome = of_item(item) if item else of_event(line.type, line.payload)
+        if item.get("tool") == "spawnAgent":
+            for session_id in listing(item.get("receiver_thread_ids")):
+                self.spawned(text(session_id), provider_id)
         if opened is not None and outcome is not None and not self.path.has_ended(opened.place):
             self._end(line, provider_id, opened, outcome)
 

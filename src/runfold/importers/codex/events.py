@@ -33,7 +33,6 @@ PASSED_BY = frozenset(
         "hook_started",
         "image_generation_begin",
         "image_generation_end",
-        "item_completed",
         "item_started",
         "mcp_list_tools_response",
         "mcp_startup_complete",
@@ -76,5 +75,7 @@ BEGUN = frozenset({"exec_command_begin", "patch_apply_begin"})
 """Events that say that a call is carried out."""
 ASKING = frozenset({"exec_approval_request", "apply_patch_approval_request"})
 CALL_ENDS = frozenset({"exec_command_end", "patch_apply_end", "mcp_tool_call_end"})
+ITEM_ENDS = "item_completed"
+"""What newer files have instead of these. Of what else is completed so, an item of the provider tells."""
 TURN_STARTS = frozenset({"task_started", "turn_started"})
 TURN_ENDS = frozenset({"task_complete", "turn_complete"})

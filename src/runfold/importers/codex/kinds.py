@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS
+from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEM_ENDS
 from runfold.importers.codex.lines import COMPACTED, CONTEXT, EVENT, ITEM, LETTER, META, Line
 from runfold.importers.turns.values import Fault, mapping, tell_misfits, texts
 
@@ -32,6 +32,7 @@ OF_TYPES: Mapping[tuple[str, str], _Kinds] = {
     (EVENT, "user_message"): {**texts("message"), "images": list},
     (EVENT, "agent_message"): texts("message"),
     (EVENT, "token_count"): {"info": dict},
+    (EVENT, ITEM_ENDS): {"item": dict},
     (EVENT, "turn_aborted"): texts("turn_id", "reason"),
     (EVENT, "error"): texts("turn_id", "message"),
     (EVENT, "thread_name_updated"): texts("thread_name"),

@@ -83,6 +83,24 @@ def of_event(kind: str, event: dict[str, Any]) -> Outcome | None:
             return None
 
 
+def of_item(item: dict[str, Any]) -> Outcome | None:
+    """What an item of a turn says of the end of its call, as it stands in newer files instead of an event of its own."""
+    status = item.get("status")
+    match item.get("type"):
+        case "CommandExecution":
+            return _of_command(item)
+        case "FileChange":
+            told = {"success": status == "completed"} if status in ("completed", "failed") else {}
+            return of_event("patch_apply_end", {**item, **told})
+        case "McpToolCall":
+            error = mapping(item.get("error"))
+            return _of_mcp({"Err": text(error.get("message")) or "the tool failed"} if error else item.get("result"))
+        case "DynamicToolCall" if status == "failed":
+            return Outcome("failed", message=text(item.get("error")) or "the tool failed")
+        case _:
+            return None
+
+
 def _of_command(event: dict[str, Any]) -> Outcome | None:
     code, words = event.get("exit_code"), text(event.get("aggregated_output")) or text(event.get("formatted_output"))
     words = words or "".join(filter(None, (text(event.get("stdout")), text(event.get("stderr"))))) or ""

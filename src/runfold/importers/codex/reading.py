@@ -7,7 +7,7 @@ from runfold.domain.parts import TextPart
 from runfold.domain.values import digest
 from runfold.importers.codex.calls import Calls
 from runfold.importers.codex.content import AGENT, CLIENT, PERSON
-from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEMS_PASSED_BY, PASSED_BY, TURN_ENDS, TURN_STARTS
+from runfold.importers.codex.events import ASKING, BEGUN, CALL_ENDS, ITEM_ENDS, ITEMS_PASSED_BY, PASSED_BY, TURN_ENDS, TURN_STARTS
 from runfold.importers.codex.heads import Head, is_older, session_id_of, sub_agent_of
 from runfold.importers.codex.kinds import tell_misfits_of
 from runfold.importers.codex.lines import EVENT, ITEM, Line
@@ -179,7 +179,7 @@ class Reader:
                 self.path.add(place, f"start {place.run_id}", Noted({}), CLIENT, line)
         elif kind in TURN_ENDS or kind in {"turn_aborted", "error"}:
             self._ended(line, kind)
-        elif kind in CALL_ENDS:
+        elif kind in CALL_ENDS or kind == ITEM_ENDS:
             self._calls.ended(line)
         elif kind in BEGUN:
             self._calls.begun(line)
