@@ -130,6 +130,7 @@ _TRIED = {"greenlet"}
 _SMALL = {
     "child",
     "demo_story",
+    "durable_files",
     "errors",
     "event_loops",
     "failpoint",

@@ -24,6 +24,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from runfold.durable_files import write_whole
 from runfold.embedded.binaries import ROOTS_FOLDER, ServerUser, make_open_folder, run_as
 from runfold.errors import EmbeddedServerFailed
 from runfold.file_errors import at_home
@@ -149,17 +150,8 @@ def _choose_folder(home: Path, pointer: Path) -> Path:
     outside = ROOTS_FOLDER / f"{digest}-{secrets.token_hex(4)}"
     make_open_folder(outside)
     (outside / "home").write_text(f"{home}\n", "utf-8", "surrogateescape")
-    _write_pointer(pointer, outside)
+    write_whole(pointer, os.fsencode(outside) + b"\n")
     return outside
-
-
-def _write_pointer(pointer: Path, folder: Path) -> None:
-    written = pointer.with_name(f".{pointer.name}-{secrets.token_hex(4)}")
-    file = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.write(file, os.fsencode(folder) + b"\n")
-    os.fsync(file)
-    os.close(file)
-    written.replace(pointer)
 
 
 def _server_user(data: Path) -> ServerUser:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from runfold.durable_files import force
 from runfold.embedded import watchdog
 from runfold.embedded.binaries import Binaries, clean_environment, run_as
 from runfold.embedded.place import SOCKET, Place
@@ -47,9 +48,7 @@ def make_data(place: Place, binaries: Binaries) -> None:
         made.rename(place.data)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    folder = os.open(place.folder, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    force(place.folder)
 
 
 def _initdb_options(binaries: Binaries) -> list[str]:

@@ -7,12 +7,12 @@ the one before. What was written and is not listed is removed by whoever goes on
 import contextlib
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from runfold.durable_files import force
 from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export import manifest
 from runfold.export.manifest import Manifest, Part
@@ -116,15 +116,6 @@ def digest(path: Path) -> str:
     """The sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def force(path: Path) -> None:
-    """Force a file, or the names in a folder, to disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 @contextlib.contextmanager

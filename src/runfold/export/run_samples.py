@@ -9,8 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runfold.domain.recorded import Recorded
+from runfold.durable_files import force
 from runfold.errors import ExportDamaged, ExportRefused
-from runfold.export.folder import PASSING, digest, force, locked, writing
+from runfold.export.folder import PASSING, digest, locked, writing
 from runfold.export.manifest import NAME
 from runfold.export.order import Told
 from runfold.feed.event_json import event_json

@@ -17,10 +17,11 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from runfold.durable_files import force
 from runfold.errors import ExportRefused, ProjectionNotFound, ReadModelBehind
 from runfold.export import manifest
 from runfold.export.columns import Asked
-from runfold.export.folder import PASSING, Folder, force
+from runfold.export.folder import PASSING, Folder
 from runfold.export.manifest import Column, Manifest
 from runfold.export.order import Order, Outcome
 from runfold.failpoint import reach

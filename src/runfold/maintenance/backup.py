@@ -19,6 +19,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from runfold.durable_files import force
 from runfold.errors import BackupRefused
 from runfold.file_errors import plain_name, what_helps
 from runfold.maintenance.pg_programs import complaint, find_program, running
@@ -155,11 +156,11 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
             with connect_pinned(url) as connection:
                 note = _dump(connection, url, file, passing, pg_bin, told, lock)
             passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            _force(passing_note)
+            force(passing_note)
             note_of(file).unlink(missing_ok=True)  # beside another backup it would be the note of a damaged one
             passing.replace(file)
             passing_note.replace(note_of(file))
-            _force(file.parent)
+            force(file.parent)
     except psycopg.Error as error:
         raise unavailable(error) from error
     except OSError as error:
@@ -252,7 +253,7 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
         sums = sums_of(connection)
         _wait(process, passing, told)
     connection.execute("COMMIT")
-    _force(passing)
+    force(passing)
     return Note(
         file=plain_name(file),
         sha256=digest_of(passing),
@@ -288,11 +289,3 @@ def one_row(connection: Connection, query: str) -> tuple[Any, ...]:
         row = cursor.execute(query).fetchone()
     assert row is not None, "it is one row"  # noqa: S101
     return row
-
-
-def _force(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

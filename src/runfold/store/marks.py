@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from runfold.durable_files import write_whole
 from runfold.errors import UsageError
 
 MOST_HISTORIES = 200
@@ -78,18 +79,7 @@ class MarkFile:
             self._refuse("is not what Runfold writes there", error)
 
     def _write(self, marks: _Marks) -> None:
-        passing = self.path.with_name(f".{self.path.name}.new")
-        private = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(private, "w", encoding="utf-8") as file:  # noqa: PTH123  a number, and no path
-            file.write(marks.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        passing.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(self.path, marks.model_dump_json(indent=1).encode() + b"\n")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

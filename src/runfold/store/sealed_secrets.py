@@ -6,13 +6,11 @@ or a backup of it, can sign nothing.
 """
 
 import base64
-import contextlib
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runfold.durable_files import write_whole
 from runfold.errors import SecretSealed, UsageError
 from runfold.store.datastore import Datastore
 from runfold.store.queries import named_queries
@@ -77,7 +75,8 @@ class SealedSecrets:
         if not self._key_file.exists():
             if found := self._rows("all", {}):
                 raise SecretSealed(found[0]["webhook_id"], str(self._key_file))
-            _write_new(self._key_file, Fernet.generate_key())
+            self._key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_whole(self._key_file, Fernet.generate_key() + b"\n", over=False)
         try:
             keys = [Fernet(line.strip()) for line in self._key_file.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
@@ -100,18 +99,3 @@ def _reads(key: "Fernet | MultiFernet", sealed: bytes) -> bool:
     except InvalidToken:
         return False
     return True
-
-
-def _write_new(path: Path, key: bytes) -> None:
-    """Write a file that only its owner reads, whole or not at all; one that another process has just written stays."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()

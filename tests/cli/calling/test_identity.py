@@ -1,6 +1,5 @@
 """Who is at the command line: a person says so once, and nobody else votes for them."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from runfold import Ledger, Run
 from runfold.cli.calling.identity import FILE
 from tests.cli.conftest import Command
 from tests.cli.terminal import on_a_terminal
+from tests.rooms import full_disk
 
 ASKED = "Who are you?"
 
@@ -76,9 +76,9 @@ def test_what_cannot_be_read_or_written_is_said(runfold: Command, ledger: Ledger
     identity.mkdir()
     assert runfold("approve", approval).code == 2
     identity.rmdir()
-    identity.with_name(f"{FILE}.{os.getpid()}").mkdir()  # where it would be written first
-    done = runfold("approve", approval, "--as", "human:ada")
-    assert done.code == 0
+    with full_disk():
+        done = runfold("approve", approval, "--as", "human:ada")
+    assert done.code == 0, done.err
     assert "for this call only" in done.err
     assert voters(ledger) == ["human:ada"]
 

@@ -16,6 +16,7 @@ WRITING = {
     "evidence": ["evidence", "thread_demo7", "--output", "made", "--as", "human:ada"],
     "evidence, packed": ["evidence", "thread_demo7", "--output", "made.zip", "--as", "human:ada"],
     "absence": ["prove-absence", "--all", "--type", "run.failed", "--output", "made", "--as", "human:ada"],
+    "signing keys": ["seal", "rotate"],
     "keys of webhooks": ["webhooks", "create", "https://hooks.example.com/x", "--as", "human:ada"],
 }
 

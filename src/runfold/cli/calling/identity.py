@@ -120,12 +120,12 @@ def _remembered(home: Path) -> str | None:
 
 
 def _remember(call: Call, home: Path, name: str) -> None:
+    from runfold.durable_files import write_whole
+
     place = home / FILE
     try:
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        beside = place.with_name(f"{FILE}.{os.getpid()}")
-        beside.write_text(f"{name}\n", "utf-8")
-        beside.replace(place)
+        write_whole(place, f"{name}\n".encode(), mode=0o644)
     except OSError as error:
         call.note(f"You are {name} for this call only: {place} cannot be written ({error.strerror}).")
     else:

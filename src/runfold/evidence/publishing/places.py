@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import os
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from runfold.durable_files import write_whole
 from runfold.evidence.publishing.cosigning import shown
 from runfold.file_errors import at_home
 from runfold.proofs.note import MOST_BYTES
@@ -88,16 +88,7 @@ class Folder:
         path = self.folder / path_of(origin)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, made = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(note)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(made).chmod(0o644)
-                Path(made).replace(path)
-            finally:
-                Path(made).unlink(missing_ok=True)
+            write_whole(path, note.encode(), mode=0o644)
         except OSError as error:
             raise PlaceFailed(f"{self.name} cannot be written ({error})") from None
 

@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from runfold.durable_files import write_whole
 from runfold.errors import UsageError
 from runfold.logs import logger
 from runfold.proofs.note import COSIGNATURE, Checkpoint, Key, NoteRefused, cosignature_line, public_key, read_note
@@ -106,7 +106,8 @@ class Witness:
             verify_consistency(size, checkpoint.size, proof, root, checkpoint.root)
         except ProofFailed as error:
             return Answer(422, f"{error}\n")
-        _write(file, json.dumps({"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}).encode())
+        signed = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        write_whole(file, json.dumps(signed).encode())
         return Answer(200, cosignature_line(body, self._private, self._name, now))
 
     @contextmanager
@@ -175,24 +176,9 @@ def _key_in(file: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415  few processes sign
 
     if not file.exists():
-        _write(file, base64.b64encode(os.urandom(_SEED_BYTES)) + b"\n")
+        write_whole(file, base64.b64encode(os.urandom(_SEED_BYTES)) + b"\n")
     try:
         seed = base64.b64decode(file.read_bytes().strip(), validate=True)
         return Ed25519PrivateKey.from_private_bytes(seed)
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} holds no key of a witness ({type(error).__name__}); put the right one back") from None
-
-
-def _write(file: Path, raw: bytes) -> None:
-    """Write a file whole or not at all, and so that it stays."""
-    descriptor, made = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(raw)
-        opened.flush()
-        os.fsync(opened.fileno())
-    Path(made).replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -5,14 +5,13 @@ key, `runfold seal rotate` puts a new one on the first line; once everybody who 
 """
 
 import base64
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from runfold.durable_files import write_whole
 from runfold.errors import SealingRefused
 from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, signature_line
 
@@ -84,19 +83,5 @@ def _seeds(file: Path) -> list[bytes]:
 
 
 def _write_whole(file: Path, seeds: Sequence[bytes], *, over: bool) -> None:
-    """Write a file that only its owner reads, whole or not at all; unless `over`, one that is there by now stays."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as made:
-            made.write(b"".join(base64.b64encode(seed) + b"\n" for seed in seeds))
-            made.flush()
-            os.fsync(made.fileno())
-        if over:
-            os.replace(name, file)  # noqa: PTH105  beside os.link
-        else:
-            with contextlib.suppress(FileExistsError):
-                os.link(name, file)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
+    write_whole(file, b"".join(base64.b64encode(seed) + b"\n" for seed in seeds), over=over)

@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from runfold.durable_files import write_whole
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.tree import HASH_BYTES
 
@@ -27,7 +26,4 @@ def note_verified(file: Path, verified: Mapping[str, Checkpoint]) -> None:
     said = {origin: {"size": each.size, "root": each.root.hex()} for origin, each in sorted(whole.items())}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, made = tempfile.mkstemp(dir=file.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            json.dump(said, written, indent=1)
-        Path(made).replace(file)
+        write_whole(file, json.dumps(said, indent=1).encode())
