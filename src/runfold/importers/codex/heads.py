@@ -20,6 +20,7 @@ _KEPT = (
     "session_id",
     "timestamp",
     "forked_from_id",
+    "history_base",
     "parent_thread_id",
     "source",
     "thread_source",

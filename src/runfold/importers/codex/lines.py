@@ -45,6 +45,8 @@ class Line:
     payload: dict[str, Any]
     at: datetime | None
     piece: Piece
+    ordinal: int | None = None
+    """Its number in its session, where newer versions tell it."""
 
     @property
     def type(self) -> str:
@@ -82,7 +84,9 @@ def line_of(piece: Piece, fault: Fault) -> Line | None:
             raise InvalidEvent("payload", "is not an object")
         if kind == ITEM and "type" not in payload and isinstance(payload.get("item"), dict):
             payload = payload["item"]
-        return Line(kind, payload, moment(record.get("timestamp"), "timestamp", fault), piece)
+        ordinal = record.get("ordinal")
+        number = ordinal if isinstance(ordinal, int) else None
+        return Line(kind, payload, moment(record.get("timestamp"), "timestamp", fault), piece, number)
     at = moment(record.get("timestamp"), "timestamp", fault)
     if kind in BARE_ITEMS:
         return Line(ITEM, record, at, piece)

@@ -99,6 +99,12 @@ class Path:
         before = self.before[-1].key if self.before else f"session {self.root}"
         return digest(f"{before}\x1f{self._rewinds}\x1f{words}")
 
+    def begin_after(self, turns: list[Place], *, went_back: bool) -> None:
+        """Begin where another path stood, which a person may have gone back to."""
+        self.before = turns
+        self._opened.update(place.key for place in turns)
+        self._is_rewound = went_back
+
     def open(self, line: Line, key: str) -> Place:
         """Begin a turn with a line."""
         place = self._place(key)

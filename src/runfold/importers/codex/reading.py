@@ -64,7 +64,7 @@ class Reader:
         self._provider = text(head.own.get("model_provider"))
         self._model: str | None = None
         self._report = report
-        self._meter = Meter()
+        self.meter = Meter()
         first = head.metas[-1] if head.metas else {}
         self._first_id = session_id_of(first)
         """The session that the conversation began with, as far as this file tells."""
@@ -223,7 +223,7 @@ class Reader:
         return None if turn_id is not None and current is not None and current.is_named else current
 
     def _counted(self, line: Line) -> None:
-        used = self._meter.used(line.payload, self._provider, self._model, self.fault(line.piece))
+        used = self.meter.used(line.payload, self._provider, self._model, self.fault(line.piece))
         if used is None:
             return
         words = mark(used)

@@ -13,6 +13,7 @@ from runfold.domain.values import digest
 from runfold.errors import InvalidEvent
 from runfold.ids import stable_id
 from runfold.importers.codex.heads import Head, Heads, Watch, head_of
+from runfold.importers.codex.lineage import Lineage
 from runfold.importers.codex.lines import META, line_of, pieces
 from runfold.importers.codex.path import FORMAT as NAME
 from runfold.importers.codex.path import Spawner
@@ -68,6 +69,7 @@ class _Reading:
         self._spawns: dict[str, Spawner] = {}
         self._firsts: dict[str, str] = {}
         """The first run of each session."""
+        self._lineage = Lineage()
         ids = tuple(dict.fromkeys(head.session_id for head in heads if head.session_id is not None)) or (root,)
         self.session = Session(stable_id("thread", NAME, root), NAME, ids[0], ids, _about(heads[0]))
 
@@ -106,9 +108,11 @@ class _Reading:
                         reader = self._reader(head, reports.take)
                     first = first or piece.source
                     reader.take(replace(line, at=at))
+                    self._lineage.note(line, reader)
         except InvalidEvent as error:
             reports.take(Problem(head.file.name, None, why(error)))
         reader.close()
+        self._lineage.end(head)
         if reader.path.before and head.session_id is not None:
             self._firsts.setdefault(head.session_id, reader.path.before[0].run_id)
         if not known:
@@ -118,6 +122,7 @@ class _Reading:
     def _reader(self, head: Head, report: Report) -> Reader:
         reader = Reader(self._root, head, self.session, self._spawns, report)
         reader.path.spawner = self._spawner(head)
+        self._lineage.begin(head, reader, report)
         return reader
 
     def _spawner(self, head: Head) -> Spawner | None:
