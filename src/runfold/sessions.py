@@ -1,4 +1,4 @@
-"""What a session of the server must be: its search path is pinned, and a connection keeps it.
+"""What a session of the server must be: what decides what is asked and answered is set, and a connection keeps it.
 
 LISTEN, session locks and the tenant's setting all rest on one session.
 
@@ -13,19 +13,48 @@ import psycopg
 
 from runfold.errors import TransactionPooling
 
-PIN_SEARCH_PATH = "SET search_path = pg_catalog, pg_temp"
-"""What every session of ours begins with, whatever its URL or role says: so a name means what PostgreSQL brings or what is
-written with its schema, and never what somebody else put into a schema that happens to be looked through."""
+_MEANINGS = {
+    # A name means what PostgreSQL brings or what is written with its schema, and never what somebody else put into a schema
+    # that happens to be looked through.
+    "search_path": "pg_catalog, pg_temp",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "gin_fuzzy_search_limit": "0",
+    "row_security": "on",
+}
+BEGIN_SESSION = "; ".join(f"SET {name} = {value}" for name, value in _MEANINGS.items())
+"""What every session of ours begins with, whatever its URL, its role, the database or the server says: what would change the
+meaning of what we ask, or how what is answered is written."""
+
+_LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
 
 ROUNDS = 20
 """How often two connections are compared. Free sessions handed out in turn, or the last one first, show in the first round."""
 
 
 def connect_pinned(url: str, **options: Any) -> psycopg.Connection[Any]:
-    """A connection in autocommit whose search path is pinned. Raises psycopg.OperationalError."""
+    """A connection in autocommit in which SQL means what it says here. Raises psycopg.OperationalError."""
     connection = psycopg.connect(url, autocommit=True, **options)
     try:
-        connection.execute(PIN_SEARCH_PATH)
+        connection.execute(BEGIN_SESSION)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_unlimited(url: str, **options: Any) -> psycopg.Connection[Any]:
+    """The same, and what it does may take as long as it takes, whatever was set. Raises psycopg.OperationalError."""
+    connection = connect_pinned(url, **options)
+    names = [*_LIMITS, *(["transaction_timeout"] if connection.info.server_version >= 170_000 else [])]
+    try:
+        connection.execute("; ".join(f"SET {name} = 0" for name in names))
     except BaseException:
         connection.close()
         raise

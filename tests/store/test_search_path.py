@@ -300,7 +300,7 @@ def test_whoever_connects_pins_the_path() -> None:
         text = path.read_text()
         if found := len(re.findall(CONNECTING, text)):
             connecting[path.name] = found
-            assert "PIN_SEARCH_PATH" in text, f"{path} connects, and looks into whatever schemas the role's path names"
+            assert "BEGIN_SESSION" in text, f"{path} connects, and looks into whatever schemas the role's path names"
     assert connecting
 
 

@@ -23,7 +23,7 @@ from runfold.durable_files import force
 from runfold.errors import BackupRefused
 from runfold.file_errors import plain_name, what_helps
 from runfold.maintenance.pg_programs import complaint, find_program, running
-from runfold.sessions import connect_pinned
+from runfold.sessions import connect_unlimited
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.queries import named_queries
 
@@ -153,7 +153,7 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
         with _alone(file, passing, passing_note) as lock:
             _require_room(file, replace=replace)  # another may have been made since
             os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
-            with connect_pinned(url) as connection:
+            with connect_unlimited(url) as connection:
                 note = _dump(connection, url, file, passing, pg_bin, told, lock)
             passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
             force(passing_note)
@@ -234,7 +234,6 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     sees_all, server = _require_sees_all(connection)
     program = find_program("pg_dump", pg_bin, server)
     # The snapshot is held for as long as the dump takes, and no longer.
-    connection.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
     if not sees_all:
         connection.execute("SET ROLE runfold_owner")
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -242,6 +241,7 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     arguments = [
         "--format=custom",
         "--schema=runfold",
+        "--encoding=UTF8",
         f"--file={passing}",
         f"--snapshot={snapshot}",
         "--lock-wait-timeout=30s",

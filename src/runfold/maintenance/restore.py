@@ -20,12 +20,12 @@ from runfold.file_errors import plain_name
 from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.maintenance.checking import Finding
 from runfold.maintenance.pg_programs import Program, complaint, find_program, running
-from runfold.sessions import connect_pinned
+from runfold.sessions import connect_unlimited
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.queries import named_queries
 from runfold.store.setup import rights
-from runfold.store.setup.migrate import make_roles, migrate, migrations
+from runfold.store.setup.migrate import make_roles, migrate, migrations, require_utf8
 
 _MIGRATION = re.compile(r"\b(\d{4}_\w+\.sql)\W+([0-9a-f]{64})\b")
 _QUERIES = named_queries("runfold.maintenance", "restore.sql")
@@ -74,7 +74,7 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
     note = read_note(file)
     sha256 = _checked(file, note)
     try:
-        with connect_pinned(url) as connection:
+        with connect_unlimited(url) as connection:
             (server,) = one_row(connection, "SELECT current_setting('server_version_num')::int / 10000")
             program = find_program("pg_restore", pg_bin, server)
             _require_ledger(program, url, file)
@@ -82,7 +82,7 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
             _bring_in(connection, program, url, file)
             begun = _begin(connection, marks)
         applied = migrate(url)
-        with connect_pinned(url) as connection:
+        with connect_unlimited(url) as connection:
             connection.execute("SET ROLE runfold_owner")
             history = begun or _begin(connection, marks)
             assert history is not None, "what is migrated has one"  # noqa: S101
@@ -135,6 +135,7 @@ def _require_ledger(program: Program, url: str, file: Path) -> None:
 
 def _make_room(connection: Connection, *, drop_empty: bool) -> None:
     """Roles, and no schema of ours. Raises BackupRefused where there is something in the way."""
+    require_utf8(connection)
     state, database = one_row(connection, _QUERIES["state"])
     if state == "foreign":
         fact = f"the database {database} has a schema runfold that is not a ledger"

@@ -23,7 +23,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerClosed, LedgerError, LedgerUnavailable, UnreadableTime
-from runfold.sessions import PIN_SEARCH_PATH, require_own_session
+from runfold.sessions import BEGIN_SESSION, require_own_session
 from runfold.store.unlocked import Unlocked
 from runfold.store.unread import ReadingCursor, ReadingServerCursor, UnreadRow
 
@@ -186,7 +186,7 @@ def _configure(connection: Connection) -> None:
     set_json_loads(orjson.loads, connection)
     connection.cursor_factory, connection.server_cursor_factory = ReadingCursor, ReadingServerCursor
     connection.execute(
-        f"{PIN_SEARCH_PATH}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
+        f"{BEGIN_SESSION}; SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; SET TimeZone = 'UTC';"
         f" SET runfold.tenant = '{EVERY_TENANT}'; SET default_transaction_isolation = 'read committed'; {_PLANNING}"
     )
 

@@ -31,12 +31,15 @@ class Check(NamedTuple):
 
 def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
     """Check the database that the reader reads."""
-    ((number, text, role, name),) = reader.rows(QUERIES["server"])
+    ((number, text, role, name, encoding),) = reader.rows(QUERIES["server"])
     about = f"PostgreSQL {text}, database {name}"
     if number < OLDEST_SERVER:
         yield Check("server", "wrong", about, "Runfold needs PostgreSQL 15 or newer")
     else:
         yield Check("server", "ok", about)
+    if encoding != migrate.UTF8:
+        fact = f"the database keeps text as {encoding}, so what holds other letters is refused"
+        yield Check("encoding", "wrong", fact, "make a backup, and restore it into a database whose encoding is UTF8")
     if reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(True,)]:
         fact = "a standby: read-only, and as current as its replication"
         yield Check("standby", "note", fact, "record, fold and create keys on the primary")

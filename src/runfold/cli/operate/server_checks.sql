@@ -21,7 +21,7 @@ SELECT row_security_active('runfold.log'), pg_has_role('runfold_app', 'USAGE'),
 -- name: server
 -- The server, and who asks.
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), current_user::text,
-       current_database()::text
+       current_database()::text, current_setting('server_encoding')
 
 -- name: place
 -- Whether the server tells its system identifier and timeline.

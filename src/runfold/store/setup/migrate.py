@@ -12,7 +12,7 @@ from typing import TypeVar
 import psycopg
 
 from runfold.errors import MigrationRefused
-from runfold.sessions import connect_pinned, require_own_session
+from runfold.sessions import connect_pinned, connect_unlimited, require_own_session
 from runfold.store.datastore import KEEPALIVES, Connection, unavailable
 from runfold.store.queries import named_queries
 from runfold.store.reading.reader import Reader
@@ -32,7 +32,8 @@ _DONE_BY_ANOTHER = (
     psycopg.errors.DuplicateObject,  # the type of its rows
 )
 _APPLIED = "SELECT number, name, checksum FROM runfold.migrations ORDER BY number"
-_UNLIMITED = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+UTF8 = "UTF8"
+"""What PostgreSQL calls the encoding of a database that keeps every letter."""
 
 
 def migrations() -> list[Migration]:
@@ -49,8 +50,8 @@ def migrate(
 
     A run that was broken off anywhere is given again, and goes on. `told` hears what takes long. Where a dump was restored
     without its roles, owners, grants and row-level security are set up again; `mended` hears what was missing. Raises
-    MigrationRefused for a changed past file, a newer database, or a role that lacks the rights; TransactionPooling,
-    LedgerUnavailable.
+    MigrationRefused for a changed past file, a newer database, a new one that is not UTF-8, or a role that lacks the rights;
+    TransactionPooling, LedgerUnavailable.
     """
     files = migrations() if files is None else files
     try:
@@ -100,13 +101,8 @@ def logins(
         return made, making.statements(connection)
 
 
-@contextlib.contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    """A connection whose statements may take as long as they take, whatever was set for its role."""
-    with connect_pinned(url, application_name="runfold migrate", **KEEPALIVES) as connection:
-        names = [*_UNLIMITED, *(["transaction_timeout"] if connection.info.server_version >= 170_000 else [])]
-        connection.execute(";".join(f"SET {name} = 0" for name in names))
-        yield connection
+def _connected(url: str) -> Connection:
+    return connect_unlimited(url, application_name="runfold migrate", **KEEPALIVES)
 
 
 @contextlib.contextmanager
@@ -145,6 +141,16 @@ def check(reader: Reader) -> None:
         raise MigrationRefused(f"the database lacks {', '.join(missing)}; run `runfold migrate`", missing=missing)
 
 
+def require_utf8(connection: Connection) -> None:
+    """Raise MigrationRefused for a database that has no room for every letter that anybody may write."""
+    ((encoding,),) = connection.execute("SHOW server_encoding").fetchall()
+    if encoding != UTF8:
+        name = connection.info.dbname
+        fact = f"the database {name} keeps text as {encoding}, and not every letter can be kept so"
+        step = "make it anew with `createdb --encoding=UTF8 --template=template0`, and a locale of UTF-8 or C"
+        raise MigrationRefused(f"{fact}; {step}", encoding=encoding)
+
+
 def make_roles(connection: Connection) -> None:
     """Make the roles that are missing, and the schema. Raises psycopg.errors.InsufficientPrivilege."""
     _at_once_with_others(lambda: connection.execute(_roles()))
@@ -156,6 +162,8 @@ def _roles() -> str:
 
 def _prepare(connection: Connection) -> list[str]:
     """Make what the numbered files need; what was given back to its owner for it."""
+    if connection.execute("SELECT to_regclass('runfold.migrations')").fetchone() == (None,):
+        require_utf8(connection)
     try:
         make_roles(connection)
         taken_over = rights.take_over(connection)
