@@ -60,6 +60,11 @@ def test_a_receipt_is_held_against_the_leaves(tmp_path: Path, verify: Verify) ->
         kept.write_text(write_receipt([replace(told, **{field: value})]))
         code, out, _ = verify(bundle, "--receipt", str(kept))
         assert (code, f"the receipt has another {field}\n" in out, "receipt     NOT PROVEN" in out) == (1, True, True)
+    kept.write_text(write_receipt([replace(told, version=9), told]))
+    code, out, _ = verify(bundle, "--receipt", str(kept))
+    assert (code, "the receipt has another version\n" in out, "receipt     NOT PROVEN" in out) == (1, True, True)
+    kept.write_text(write_receipt([told, told]))
+    assert "receipt     1 AS TOLD" in verify(bundle, "--receipt", str(kept))[1]
     kept.write_text(write_receipt([told, replace(told, position=102)]))
     assert verify(bundle, "--receipt", str(kept))[0] == 1
     for text in ("", "{}", '{"v": 1, "events": [{}]}'):

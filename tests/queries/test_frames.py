@@ -1,5 +1,6 @@
 """Answers as tables and data frames: every column has its type, nothing is lost, and what is missing is missing."""
 
+import json
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -131,6 +132,22 @@ def test_a_number_of_any_size_is_kept(items: list[Figures], types: tuple[str, st
     assert table["count"].to_pylist() == [item.count for item in items]
     assert table["amount"].to_pylist() == [item.amount for item in items]
     assert len(set(table["said"].to_pylist())) == len({str(type(item.said)) for item in items})
+
+
+@pytest.mark.parametrize("number", ["1E+38", "-1.5E+40", "1E-39", "9" * 60, "1E+999999"])
+def test_a_number_that_arrow_has_no_room_for_is_named_with_its_column(number: str) -> None:
+    page = page_of(Figures, [Figures(count=1), Figures(amount=Decimal(number))], None, STANDING)
+    for frame in (page.to_arrow, page.to_pandas):
+        with pytest.raises(UsageError, match=r"the column amount holds .*more digits than Arrow has room for; take `items`"):
+            frame()
+    widest = [Decimal("9" * 38 + "." + "9" * 38), Decimal("-1E-38"), Decimal("1E+37")]
+    table = page_of(Figures, [Figures(amount=each) for each in widest], None, STANDING).to_arrow()
+    assert table["amount"].to_pylist() == widest
+
+
+def test_json_keeps_whole_numbers_of_any_size() -> None:
+    page = page_of(Figures, [Figures(said={"a": 2**70}), Figures(said=-(2**64))], None, STANDING)
+    assert [json.loads(said) for said in page.to_arrow()["said"].to_pylist()] == [{"a": 2**70}, -(2**64)]
 
 
 def test_objects_of_no_known_kind_are_a_table_too() -> None:

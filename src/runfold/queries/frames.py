@@ -11,9 +11,8 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-import orjson
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 
 from runfold.errors import UsageError
 
@@ -39,7 +38,7 @@ def arrow_table(
         table = arrow.Table.from_pylist([_plain(item) for item in items])
     else:
         columns = {name: field.annotation for name, field in kind.model_fields.items() if name not in without}
-        arrays = {name: _array(arrow, [getattr(item, name) for item in items], said) for name, said in columns.items()}
+        arrays = {name: _array(arrow, name, [getattr(item, name) for item in items], said) for name, said in columns.items()}
         table = arrow.table(arrays)
     return table.replace_schema_metadata(dict(about))
 
@@ -62,14 +61,25 @@ def _library(name: str) -> Any:
         raise UsageError(f"data frames need {name}, which is not installed; run `pip install 'runfold[analytics]'`") from None
 
 
-def _array(arrow: Any, values: Sequence[Any], said: Any) -> Any:
+def _array(arrow: Any, name: str, values: Sequence[Any], said: Any) -> Any:
     kind = _kind(arrow, said)
     found = [_value(value, said) for value in values]
     try:
         return arrow.array(found, type=kind)
     except (arrow.ArrowInvalid, OverflowError):  # a number with more digits than are usual
-        wide = arrow.decimal256(_WIDE_DIGITS, 0 if kind == arrow.int64() else _WIDE_PLACES)
-        return arrow.array([None if value is None else Decimal(value) for value in found], type=wide)
+        places = 0 if kind == arrow.int64() else _WIDE_PLACES
+        numbers = [None if value is None else Decimal(value) for value in found]
+    for number in numbers:
+        if number is not None and not _fits(number, places):
+            fact = f"the column {name} holds {number}, more digits than Arrow has room for"
+            raise UsageError(f"{fact}; take `items`, which keep all of them", column=name)
+    return arrow.array(numbers, type=arrow.decimal256(_WIDE_DIGITS, places))
+
+
+def _fits(number: Decimal, places: int) -> bool:
+    """Return whether the widest decimal takes a number with so many places."""
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and -exponent <= places and number.adjusted() < _WIDE_DIGITS - places
 
 
 def _kind(arrow: Any, said: Any) -> Any:
@@ -101,7 +111,7 @@ def _value(value: Any, said: Any) -> Any:
         return [_value(each, member) for each in value]
     if _is_model(said):
         return {name: _value(getattr(value, name), field.annotation) for name, field in said.model_fields.items()}
-    return orjson.dumps(to_jsonable_python(value)).decode()
+    return to_json(value).decode()
 
 
 def _without_none(said: Any) -> Any:
@@ -130,4 +140,4 @@ def _is_model(said: Any) -> bool:
 def _plain(item: Any) -> dict[str, Any]:
     """Return a JSON object whose members are no objects."""
     found = item if isinstance(item, dict) else to_jsonable_python(item)
-    return {name: orjson.dumps(value).decode() if isinstance(value, dict) else value for name, value in found.items()}
+    return {name: to_json(value).decode() if isinstance(value, dict) else value for name, value in found.items()}

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from runfold import Ledger, LedgerError, Settings
+from runfold.errors import ProjectionNotFound, UsageError
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.bundle import BundleMaker, Made
 from runfold.evidence.bundles.refolding import folding, key_texts
@@ -230,6 +231,17 @@ def test_a_row_that_is_not_there_is_refused_in_one_line(recorded: Ledger, tmp_pa
             make(recorded, tmp_path / "b", name, key)
         assert str(raised.value).startswith(said)
         assert not (tmp_path / "b").exists()
+
+
+def test_an_answer_of_a_projection_of_ones_own_is_refused_by_that_reason(settings: Settings, tmp_path: Path) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        ledger.create_thread(agent_id="desk").start_run()
+        Sealer(ledger).seal_all()
+        with pytest.raises(ProjectionNotFound, match="there is no projection 'tally'"):
+            make(ledger, tmp_path / "b", "tally", ("x",))
+        ledger.fold("tests.projector.toys:Tally")
+        with pytest.raises(UsageError, match=r"tally is a projection of your own, .*entry point `runfold\.projections`"):
+            make(ledger, tmp_path / "b", "tally", ("x",))
 
 
 def test_rows_that_nobody_has_folded_are_found_by_the_streams_in_their_keys(settings: Settings, tmp_path: Path) -> None:

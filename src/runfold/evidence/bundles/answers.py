@@ -14,7 +14,7 @@ from runfold.evidence.bundles.refolding import Refolding, key_texts, row_values
 from runfold.projections.columns import columns_of
 from runfold.projections.fold import Standing
 from runfold.projections.projection import AnyProjection, Key
-from runfold.projections.registry import named
+from runfold.projections.registry import find, named
 from runfold.projector.checkpoints import read_models
 from runfold.projector.tables.generations import fits
 from runfold.projector.tables.table import Table, fingerprint
@@ -43,7 +43,7 @@ class AnswerRows:
 
     def __init__(self, asked: AnswerAsked, connection: Connection, tenant_id: str, position: int) -> None:
         """Look for them as they are stored. Raises ProjectionNotFound, UsageError."""
-        self.projection = named(asked.read_model)
+        self.projection = _installed(connection, asked.read_model)
         self.key, self.position = _typed(self.projection, asked.key), position
         self.is_of_thread = self.projection.partition == "thread"
         self.folding = Refolding(self.projection, key_texts(self.key))
@@ -87,6 +87,14 @@ class AnswerRows:
         if not found:
             raise RowNotFound(self.name, f"is not there as of position {self.position}, the checkpoint's; give a key that is")
         return [AnswerRow(standing.position, row_values(standing.row)) for _, standing in sorted(found.items()) if standing.row]
+
+
+def _installed(connection: Connection, name: str) -> AnyProjection:
+    """The projection of a name, which whoever verifies can have, too. Raises ProjectionNotFound, UsageError."""
+    if find(name) is None and any(each.name == name for each in read_models(connection)):
+        fact = f"{name} is a projection of your own, and answers are by those that are installed where they are verified, too"
+        raise UsageError(f"{fact}; give it a package with the entry point `runfold.projections`, and install that", name=name)
+    return named(name)
 
 
 def _typed(projection: AnyProjection, key: Sequence[str]) -> Key:
