@@ -11,8 +11,11 @@ from runfold import Ledger, Thread
 from runfold.domain.decision import DecisionMade
 from runfold.domain.parts import DataPart, FilePart, ReasoningPart
 from runfold.domain.usage import UsageRecorded
+from runfold.importers.claude.reading import WORDS_OF_OTHERS
+from runfold.importers.files import SourceFile
+from runfold.importers.formats.claude_code import FORMAT
 from runfold.importers.importing import import_paths
-from runfold.importers.tally import Tally
+from runfold.importers.tally import Reports, Tally
 from tests.importers.conftest import SessionFile, everything, text, tool_use
 
 Importing = Callable[..., Tally]
@@ -415,3 +418,15 @@ def test_the_same_session_gives_the_same_events_in_any_ledger(
     with Ledger.open(new_database().url) as other:
         import_paths(other, "claude-code", [session.path])
         assert everything(other) == everything(ledger)
+
+
+@pytest.mark.parametrize("kind", [*sorted(WORDS_OF_OTHERS), "skill_listing", None, ["teammate_mailbox"]])
+def test_an_attachment_in_which_somebody_speaks_is_noted(kind: Any, session: SessionFile) -> None:
+    session.say("Hello.", parent=None)
+    attached = {"type": kind, "messages": [{"from": "dev-1", "text": "I am done."}]}
+    session.records.append({"type": "attachment", "uuid": "attached-1", "parentUuid": None, "attachment": attached})
+    reports, path = Reports(), session.write()
+    files = [SourceFile(str(path), path, path.stat().st_size)]
+    assert len([*FORMAT.read(files, reports.take)]) == 1
+    wanted = [f"attachments of type {kind!r}, whose words are not imported"] if kind in [*WORDS_OF_OTHERS] else []
+    assert ([*reports.by_kind], reports.problems) == (wanted, [])

@@ -38,6 +38,12 @@ LET_BY = frozenset(
 """Types of lines that are no messages; the last two are those of a workflow's journal."""
 
 
+WORDS_OF_OTHERS = frozenset(
+    {"teammate_mailbox", "hook_additional_context", "hook_blocking_error", "hook_stopped_continuation", "hook_system_message"}
+)
+"""Types of attachments in which somebody speaks to the agent, and which are not read."""
+
+
 class Meta(CamelShape):
     """What stands beside a sub-agent's file."""
 
@@ -96,6 +102,9 @@ class ThreadFiles:
             self._hang(said, piece, file, nodes, report)
         if kind not in LET_BY and kind not in MESSAGES:
             report(piece.note(f"lines of type {kind[:60]!r}, which are no part of a conversation"))
+        attached = record.get("attachment")
+        if isinstance(attached, dict) and (name := text_of(attached, "type")) in WORDS_OF_OTHERS:
+            report(piece.note(f"attachments of type {name!r}, whose words are not imported"))
         return self._hang(record, piece, file, nodes, report) or kind in LET_BY
 
     def _hang(self, record: dict[str, Any], piece: Piece, file: Indexed, nodes: Nodes, report: Report) -> bool:
