@@ -470,10 +470,11 @@ def test_parts_of_all_kinds_are_kept() -> None:
     assert said.parts[5].data == parts[5]
 
 
-def test_all_counts_of_usage_are_read() -> None:
+@pytest.mark.parametrize("written", ["cache_write.input_tokens", "cache_creation.input_tokens", "cache_write_input_tokens"])
+def test_all_counts_of_usage_are_read(written: str) -> None:
     counts = {
         "gen_ai.usage.cache_read.input_tokens": 60,
-        "gen_ai.usage.cache_creation.input_tokens": 20,
+        f"gen_ai.usage.{written}": 20,
         "gen_ai.usage.reasoning.output_tokens": 4,
         "gen_ai.usage.cost": 0.5,
         "openai.response.service_tier": "flex",
@@ -492,6 +493,12 @@ def test_all_counts_of_usage_are_read() -> None:
     }
     assert (used.model, used.cost, used.service_tier) == ("gpt-4o-2024-08-06", 0.5, "flex")
     assert of(story, ModelCalled)[0].finish_reasons == ("stop",)
+
+
+@pytest.mark.parametrize("cached", ["cache_read.input_tokens", "cache_write.input_tokens", "cache_creation.input_tokens"])
+def test_what_is_cached_is_part_of_the_input_by_the_conventions_of_today(cached: str) -> None:
+    story, _ = told(agent(1, lasts=9), chat(2, 1, attrs={f"gen_ai.usage.{cached}": 60}, at=1))
+    assert of(story, Used)[0].tokens["total_tokens"] == 110
 
 
 def test_a_cost_is_told_where_no_tokens_are() -> None:

@@ -30,7 +30,9 @@ TOKENS = {
         "gen_ai.usage.details.cached_tokens",
     ),
     "cache_creation_input_tokens": (
+        "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
         "gen_ai.usage.input_tokens.cache_write",
         "gen_ai.usage.details.cache_write_tokens",
@@ -125,7 +127,7 @@ def _whole_input(span: Span, tokens: dict[str, int]) -> None:
         tokens["total_tokens"] = tokens["input_tokens"] + tokens["output_tokens"]
 
 
-_CACHED_INSIDE = ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens")
+_CACHED_INSIDE = tuple(f"gen_ai.usage.cache_{what}.input_tokens" for what in ("read", "write", "creation"))
 
 
 def word(attributes: dict[str, Any], *names: str) -> str | None:
