@@ -73,14 +73,6 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def longer(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
-    """Return a streamed message's parts with more of its text."""
-    last = parts[-1] if parts else None
-    if isinstance(last, TextPart):
-        return (*parts[:-1], TextPart(text=last.text + text))
-    return (*parts, TextPart(text=text)) if text else parts
-
-
 _MEDIA = ("image", "audio", "video")
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from runfold.agui.content import content_of, exact, longer, text_of
+from runfold.agui.content import content_of, exact, text_of
 from runfold.agui.wire_key import KEY, MESSAGE
 from runfold.domain.json_text import json_text
-from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart
+from runfold.domain.parts import DataPart, Part, ReasoningPart, TextPart, longer
 from runfold.domain.tool_call import ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 
 

@@ -53,3 +53,11 @@ class DataPart(Value):
 
 Part = Annotated[TextPart | ReasoningPart | FilePart | SourcePart | DataPart, Field(discriminator="type"), SerializeAsAny()]
 """One of them. What class a part has says how it is written: to look for it by its `type` takes as long as to write it."""
+
+
+def longer(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
+    """Return a streamed message's parts with more of its text."""
+    last = parts[-1] if parts else None
+    if isinstance(last, TextPart):
+        return (*parts[:-1], TextPart(text=last.text + text))
+    return (*parts, TextPart(text=text)) if text else parts

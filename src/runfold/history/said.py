@@ -13,7 +13,7 @@ from runfold.domain.message import (
     MessageRevised,
     MessageSealed,
 )
-from runfold.domain.parts import Part, TextPart
+from runfold.domain.parts import longer
 from runfold.domain.recorded import Recorded
 from runfold.history.views import Message
 from runfold.store.reading.filter import Filter
@@ -37,7 +37,7 @@ class Said:
                 found[event.message_id] = found[event.message_id].revised(event, recorded)
             case MessagePartAppended() if event.message_id in found:
                 known = found[event.message_id]
-                found[event.message_id] = known.model_copy(update={"content": _longer(known.content, event.text)})
+                found[event.message_id] = known.model_copy(update={"content": longer(known.content, event.text)})
             case MessageSealed() if event.message_id in found:
                 changes = {"streaming": False, "finish_reason": event.finish_reason}
                 found[event.message_id] = found[event.message_id].model_copy(update=changes)
@@ -74,10 +74,3 @@ def redactions(reader: TenantReader, thread_id: str, runs: Collection[str], afte
     """What some runs of a thread redacted after a position, up to now."""
     wanted = Filter(thread_id=thread_id, tenant_id=reader.tenant, types=REDACTIONS)
     return (recorded for recorded in reader.present.events(wanted, after=after) if recorded.stream in runs)
-
-
-def _longer(content: tuple[Part, ...], text: str) -> tuple[Part, ...]:
-    last = content[-1] if content else None
-    if isinstance(last, TextPart):
-        return (*content[:-1], TextPart(text=last.text + text))
-    return (*content, TextPart(text=text))

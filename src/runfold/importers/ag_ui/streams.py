@@ -7,9 +7,9 @@ where it names nothing. What a chunk has opened is closed by any other event.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from runfold.agui.content import longer, same_json
+from runfold.agui.content import same_json
 from runfold.commands.caller import Envelope
-from runfold.domain.parts import Part, ReasoningPart, TextPart
+from runfold.domain.parts import Part, ReasoningPart, TextPart, longer
 from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui.conversation import TurnWriter
 from runfold.importers.ag_ui.history import Call, Past

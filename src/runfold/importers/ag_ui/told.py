@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from runfold.agui.content import longer, text_of
+from runfold.agui.content import text_of
 from runfold.agui.wire_key import KEY
 from runfold.domain.json_text import parse_json
-from runfold.domain.parts import Part
+from runfold.domain.parts import Part, longer
 from runfold.errors import InvalidEvent
 
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
