@@ -13,6 +13,7 @@ from runfold import Ledger
 from runfold.domain.decision import OutcomeCorrected, OutcomeRecorded
 from runfold.domain.usage import CostReported, UsageRecorded
 from runfold.importers.cleaning import ESCAPED, TWICE
+from runfold.importers.formats.tau2 import IN_TICKS
 from runfold.importers.tally import Tally
 from runfold.importers.trials import money
 from tests.importers.made_trials import results, said, simulation, write
@@ -182,6 +183,16 @@ def test_a_bad_trial_is_named_and_the_others_go_in(ledger: Ledger, importing: Im
     assert tally.threads == 1
     (problem,) = tally.problems
     assert "simulations.0.id: Field required" in problem.reason
+
+
+def test_a_simulation_that_is_told_in_ticks_is_noted_and_its_score_goes_in(
+    ledger: Ledger, importing: Importing, file: Path
+) -> None:
+    spoken = simulation("sim-2", reward=1.0)
+    ticks = {**spoken, "messages": None, "ticks": [{"tick_id": 0, "agent_chunk": spoken["messages"][0]}]}
+    tally = importing("tau2", write(file, results({**simulation("sim-1"), "ticks": None}, ticks)))
+    assert (tally.threads, tally.messages, tally.decisions, tally.problems) == (2, 6, 1, [])
+    assert [(note.kind, note.count) for note in tally.notes] == [(IN_TICKS, 1)]
 
 
 @pytest.mark.fault("F5")

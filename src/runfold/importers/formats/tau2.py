@@ -18,6 +18,7 @@ from runfold.importers.sources import OF_A_RECORD, Piece, Report, Shape, SourceF
 from runfold.importers.trial_files import each, ends, reader
 from runfold.importers.trials import AGENT, USER, VERSION, Called, Said, Trial
 
+IN_TICKS = "simulations of voices, told in ticks, of which no words are imported"
 _STOP_REASONS = {"user_stop": "end_turn", "agent_stop": "end_turn", "max_steps": "max_steps"}
 
 
@@ -107,8 +108,10 @@ def _trials(file: SourceFile, report: Report) -> Iterator[Trial]:
 
 
 def _trial(piece: Piece, info: Info, report: Report) -> Trial:
-    members = piece.members()
+    members = {name: member for name, member in piece.members().items() if member.source.strip() != "null"}
     messages = members.pop("messages", None)
+    if members.pop("ticks", None) is not None:
+        report(piece.note(IN_TICKS))
     said = tuple(each(messages, report, _said)) if messages else ()
     values = {name: member.value() for name, member in members.items() if name in Simulation.model_fields}
     found = piece.shaped(Simulation, values)
