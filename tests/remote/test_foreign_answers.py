@@ -50,6 +50,16 @@ def test_whatever_stands_between_answers_no_request_with_a_trace(asked: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_that_answers_otherwise_is_told_to_be_of_another_version() -> None:
+    with Proxy(None) as proxy:
+        proxy.answers.extend([ALIVE, answer("200 OK", b'{"items":[{}],"next_cursor":null}', "runfold-position: 7")])
+        with (
+            Ledger.connect(proxy.url, "rf_key", patience=0) as remote,
+            pytest.raises(LedgerError, match="of another version may; use"),
+        ):
+            remote.now.runs()
+
+
 def test_every_method_that_asks_is_tried_here() -> None:
     def public(kind: type[Any]) -> set[str]:
         return {name for name, _ in inspect.getmembers(kind) if not name.startswith(("_", "submit_"))}

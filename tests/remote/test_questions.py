@@ -1,12 +1,16 @@
 """Every question, asked of a ledger full of real runs here and over HTTP: equal answers of equal types."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_origin
 
+import orjson
 import pytest
+from pydantic import BaseModel
+from starlette.applications import Starlette
 
 from runfold import Ledger, RemoteLedger
 from runfold.api.table import QUESTIONS
@@ -166,6 +170,66 @@ def test_a_question_of_the_past_has_the_same_answer_too(
         _require_equal(name, full.at(at), remote.at(at), (), {"run_id": run})
     else:
         _require_equal(name, full.at(at), remote.at(at), args, {})
+
+
+class NewerServer:
+    """An application that tells something else beside whatever a model holds, as a later version of it may."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.state = app.state
+        self.known: Any = None
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        begun: dict[str, Any] = {}
+        body = bytearray()
+
+        async def hold(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                begun.update(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body"):
+                told = orjson.dumps(more(orjson.loads(body), self.known))
+                kept = [(name, value) for name, value in begun["headers"] if name != b"content-length"]
+                await send({**begun, "headers": [*kept, (b"content-length", str(len(told)).encode())]})
+                await send({"type": "http.response.body", "body": told})
+
+        await self._app(scope, receive, send if self.known is None else hold)
+
+
+def more(told: Any, known: Any) -> Any:
+    """An answer with something else in each place where the one that is known is a model."""
+    if isinstance(told, dict) and isinstance(known, list):  # of which a page is told
+        return {**told, "items": more(told["items"], known), "told_since": {"version": 2}}
+    if isinstance(told, list):
+        return [more(*pair) for pair in zip(told, known, strict=True)]
+    if isinstance(told, dict) and isinstance(known, Mapping):
+        return {name: more(value, known.get(name)) for name, value in told.items()}
+    if isinstance(told, dict) and (isinstance(known, BaseModel) or is_dataclass(known)):
+        return {name: more(value, getattr(known, name, None)) for name, value in told.items()} | {"told_since": {"version": 2}}
+    return told
+
+
+@pytest.fixture(scope="module")
+def newer(full: Ledger) -> NewerServer:
+    return NewerServer(create_app(full, Anybody()))
+
+
+@pytest.fixture(scope="module")
+def asked_of_newer(newer: NewerServer) -> Iterator[RemoteLedger]:
+    with serving(newer) as address, Ledger.connect(address) as connected:  # type: ignore[arg-type]  # it has what is asked of one
+        yield connected
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_a_newer_server_tells_beside_is_passed_over(
+    name: str, remote: RemoteLedger, newer: NewerServer, asked_of_newer: RemoteLedger, ids: dict[str, list[Any]]
+) -> None:
+    for args, kwargs in ASKED[name](ids)[:2]:
+        newer.known = known = getattr(remote.now, name)(*args, **kwargs)
+        assert _steady(getattr(asked_of_newer.now, name)(*args, **kwargs)) == _steady(known)
+    newer.known = None
 
 
 def _require_equal(name: str, here: Reading, there: Reading, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

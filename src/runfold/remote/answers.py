@@ -19,6 +19,8 @@ URN = "urn:runfold:error:"
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance"})
 JSON, ARCHIVE, STREAM = "application/json", "application/zip", "text/event-stream"
 """What is answered: to all requests but those for a bundle, and for events as they come."""
+POSITION = "Runfold-Position"
+"""The header of every answer to a question: as of which position it is."""
 _GATEWAY = frozenset({429, 502, 503, 504})
 """What stands between says so when the server is not there, or was asked too much."""
 NEXT_STEP = "see that the server runs, and give the command again with the same ids: that finds out what was recorded"
@@ -123,4 +125,6 @@ def foreign(answer: httpx2.Response, what: str) -> LedgerError:
     said = f"{answer.request.url} answered {answer.status_code} {what}"
     if answer.status_code in _GATEWAY:
         return LedgerUnavailable(f"{said}, as what stands before a server does", NEXT_STEP)
+    if answer.is_success and POSITION in answer.headers:
+        return LedgerError(f"{said}, as a server of another version may; use the same version of Runfold here as there")
     return LedgerError(f"{said}, as no Runfold server does; look at what the URL leads to", status=answer.status_code)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn, TypeVar, get_origin
 
 import orjson
@@ -20,6 +20,7 @@ from runfold.queries.reading import Reading
 from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import WAIT_SECONDS, ReadModels
 from runfold.queries.sources.source import checked_moment, with_zone
+from runfold.remote.answers import POSITION
 from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client
 from runfold.remote.events import all_events
@@ -28,8 +29,6 @@ from runfold.store.reading.reader import LATEST, TenantReader
 
 T = TypeVar("T")
 
-_POSITION = "Runfold-Position"
-"""The header of every answer to a question: as of which position it is."""
 _NOT_OFFERED = {inspect.unwrap(method): reason for method, reason in QUESTIONS_NOT_OVER_HTTP.items()}
 
 
@@ -109,7 +108,7 @@ class RemoteSource:
     def _events(self, route: QuestionRoute, ids: Mapping[str, str]) -> Iterator[Recorded]:
         """All up to where the ledger stands, or stood. Raises NotFound where what is at the path was not there."""
         path = path_of(route, ids)
-        up_to = self._client.request("GET", path, params=query(self._of_moment())).header(_POSITION, int)
+        up_to = self._client.request("GET", path, params=query(self._of_moment())).header(POSITION, int)
         found = all_events(self._client, f"{path}/events", query({"up_to": up_to}))
         return found if self._happened is None else happened_by(self._happened, found)
 
@@ -121,12 +120,12 @@ class RemoteSource:
         said |= {name: value for name, value in self._of_moment().items() if value is not None}
         wait = said.get("wait_seconds")
         seconds = 0.0 if said.get("min_position") is None else WAIT_SECONDS if wait is None else float(wait)
+        read = partial(_adapter(route).validate_json, extra="ignore")  # a newer server may tell more of the same things
         if get_origin(route.answer) is list:
-            read = _adapter(route).validate_json
             return self._client.whole_list(path, query(said), MOST, lambda items: read(orjson.dumps(items)))
         answer = self._client.request("GET", path, params=query(said), wait=seconds)
-        answer.header(_POSITION, int)  # some questions are answered with any JSON at all
-        return answer.raw(_adapter(route).validate_json)
+        answer.header(POSITION, int)  # some questions are answered with any JSON at all
+        return answer.raw(read)
 
 
 _OF_EVENTS: Mapping[Callable[..., Any], Callable[..., Any]] = {
