@@ -271,6 +271,8 @@ def test_a_plan_of_which_no_verdict_is_told_was_neither_approved_nor_rejected_by
         ({}, "human:user"),
         ({"source": "user"}, "human:user"),
         ({"isAutopilotContinuation": True}, "service:copilot"),
+        ({"crossSession": {"origin": "authenticated-cross-session", "integrity": "untrusted", "version": 1}}, "service:copilot"),
+        ({"crossSession": True, "source": "user"}, "service:copilot"),
         ({"source": "skill-pdf"}, "service:copilot"),
         ({"source": "agent-reviewer"}, "agent:copilot:reviewer"),
     ],

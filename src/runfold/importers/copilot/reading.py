@@ -261,7 +261,7 @@ class Reader:
 def _speaker(data: dict[str, Any]) -> str:
     """Who said it: a person, unless it is said to come from elsewhere."""
     source = text(data.get("source"))
-    if data.get("isAutopilotContinuation") is True:
+    if data.get("isAutopilotContinuation") is True or data.get("crossSession") is not None:
         return CLIENT
     if source is not None and source.startswith("agent-"):
         return f"{AGENT}:{source.removeprefix('agent-')}"
