@@ -34,7 +34,6 @@ ELSEWHERE = (
     "maintenance/checking.sql: before of another tenant",
     "evidence/bundles/bundle.sql: names call",
     "evidence/bundles/bundle.sql: streams without call",
-    "evidence/losses.py",
     "evidence/sealing/sealing.sql: events of tenant",
     "evidence/verifying/verifying.sql: before the first",
 )

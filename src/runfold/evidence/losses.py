@@ -15,7 +15,7 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.context import Context
 from runfold.domain.security import LossAccepted, Security
 from runfold.evidence.publishing.places import Place
-from runfold.evidence.sealing.comparing import StoredTree, compare, tile_reader
+from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader, trees_to_begin
 from runfold.evidence.sealing.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
 from runfold.ids import stable_id
 from runfold.ledger import Ledger
@@ -61,7 +61,8 @@ def accept_losses(connection: Connection, places: list[Place], comment: str, tel
     """
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         cursor.execute("SELECT FROM runfold.sealed_position FOR UPDATE")
-        lost = [(tree, loss) for tree in _trees(cursor) if (loss := _lost(cursor, tree, places)) is not None]
+        trees = [*stored_trees(connection), *trees_to_begin(connection)]
+        lost = [(tree, loss) for tree in trees if (loss := _lost(cursor, tree, places)) is not None]
         cursor.execute(QUERIES["go back to the last leaf"])
         for tree, loss in lost:
             tell(loss)
@@ -81,15 +82,6 @@ def _lost(cursor: Any, tree: StoredTree, places: list[Place]) -> Loss | None:
         fact = f"{count} events of {tree.origin} were sealed after position {last}, where the log ends now"
         return _loss(cursor, tree, tree.note, fact)
     return None
-
-
-def _trees(cursor: Any) -> list[StoredTree]:
-    """The present trees, and those that tenants would begin who have none."""
-    known = {row[0]: StoredTree(*row) for row in cursor.execute(QUERIES["present logs"]).fetchall()}
-    for (tenant_id,) in cursor.execute("SELECT DISTINCT e.tenant_id FROM runfold.log AS e").fetchall():
-        if tenant_id not in known:
-            known[tenant_id] = StoredTree(tenant_id, 1, first_origin(cursor, tenant_id), 0, None)
-    return list(known.values())
 
 
 def _loss(cursor: Any, tree: StoredTree, note: str, fact: str) -> Loss:

@@ -1,11 +1,11 @@
 """Holds a stored tree against checkpoints that were published: whether it has gone back, or has another past."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from psycopg.rows import tuple_row
 
-from runfold.evidence.sealing.sealing import QUERIES
+from runfold.evidence.sealing.sealing import QUERIES, first_origin
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.store.datastore import Connection
@@ -36,6 +36,17 @@ def stored_trees(connection: Connection) -> list[StoredTree]:
     """The present trees of all tenants that are seen here. Raises psycopg.Error."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         return [StoredTree(*row) for row in cursor.execute(QUERIES["present logs"]).fetchall()]
+
+
+def trees_to_begin(connection: Connection, more: Iterable[str] = ()) -> list[StoredTree]:
+    """The trees that tenants would begin who have none, of those who have events and of some more. Raises psycopg.Error.
+
+    Somebody may hold a checkpoint of such a tree: then it was taken away.
+    """
+    begun = {tree.tenant_id for tree in stored_trees(connection)}
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        tenants = {tenant_id for (tenant_id,) in cursor.execute(QUERIES["tenants"]).fetchall()} | {*more}
+        return [StoredTree(each, 1, first_origin(cursor, each), 0, None) for each in sorted(tenants - begun)]
 
 
 def tile_reader(connection: Connection, tenant_id: str, generation: int) -> ReadTile:

@@ -20,6 +20,17 @@ SELECT DISTINCT ON (l.tenant_id) l.tenant_id, l.generation, l.origin, l.size
  WHERE l.tenant_id = ANY(%b::text[])
  ORDER BY l.tenant_id, l.generation DESC
 
+-- name: tenants
+-- Whose events there are, one look-up for each.
+WITH RECURSIVE tenants AS (
+    (SELECT e.tenant_id FROM runfold.log AS e ORDER BY e.tenant_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.tenant_id FROM runfold.log AS e WHERE e.tenant_id > t.tenant_id ORDER BY e.tenant_id LIMIT 1)
+      FROM tenants AS t
+     WHERE t.tenant_id IS NOT NULL
+)
+SELECT t.tenant_id FROM tenants AS t WHERE t.tenant_id IS NOT NULL
+
 -- name: new log
 -- Begins the first tree of a tenant.
 INSERT INTO runfold.sealed_logs (tenant_id, generation, origin) VALUES (%b, 1, %b)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.publishing.places import PlaceFailed, places
-from runfold.evidence.sealing.comparing import stored_trees
+from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
 from runfold.evidence.sealing.signing import read_signer
 from runfold.evidence.verifying.remembered import note_verified, read_verified
 from runfold.evidence.verifying.verifying import Kept, Verification
@@ -40,10 +40,10 @@ class LedgerVerification:
         self.knows_keys = publics is not None
         file = settings.home / "verified.json"
         with self.ledger.recorder.store.reading() as connection:
-            kept = [*self.against, *self._published(settings, [tree.origin for tree in stored_trees(connection)])]
-            since = {} if self.full else read_verified(file)
-            store = self.ledger.recorder.store
-            self.read = Verification(connection, publics, kept, since, self.progress, store)
+            absent = [tree.origin for tree in trees_to_begin(connection, [self.ledger.caller.tenant_id])]
+            kept = [*self.against, *self._published(settings, [*(tree.origin for tree in stored_trees(connection)), *absent])]
+            known, store = read_verified(file), self.ledger.recorder.store
+            self.read = Verification(connection, publics, kept, known, self.progress, store, self.full, absent)
             yield from self.read.findings()
         note_verified(file, self.read.verified)
 

@@ -47,10 +47,14 @@ class Verification:
     """The public keys of who signs; None where they are not known here."""
     kept: Sequence[Kept] = ()
     since: Mapping[str, Checkpoint] = field(default_factory=dict)
-    """Up to where each tree was verified before; nothing of it is read again."""
+    """Up to where each tree was verified before: it must still begin so, and nothing of it is read again."""
     progress: Callable[[int, int], object] = lambda _done, _total: None
     datastore: Datastore | None = None
     """Where others can ask, too: then a long log is verified by several processes."""
+    full: bool = False
+    """Whether all is read again, from the first event on."""
+    absent: Sequence[str] = ()
+    """The names of trees that are not begun here, as far as nobody knows better."""
     events: int = 0
     unsealed: int = 0
     unsealed_since: datetime | None = None
@@ -81,7 +85,8 @@ class Verification:
             yield from self._before_the_first()
         yield from self._alarms()
         wrong = set()
-        for finding, tenant_id in chain(self._checkpoints(), stored_facts(asking(self.connection), self.since)):
+        read_before = {} if self.full else self.since
+        for finding, tenant_id in chain(self._checkpoints(), stored_facts(asking(self.connection), read_before)):
             wrong.add(tenant_id)
             yield finding
         self.first_position = self._begin()
@@ -158,6 +163,9 @@ class Verification:
             before = self.since.get(tree.stored.origin)
             if before is not None and (changed := self._compared(tree, before, "what was verified here before")):
                 yield changed, tenant_id
+        for origin in self.absent:
+            if (before := self.since.get(origin)) is not None and before.size:
+                yield _taken_away(before, "what was verified here before"), ""
         for kept in self.kept:
             named = self._named(kept)
             if named is not None:
@@ -175,6 +183,8 @@ class Verification:
             said = read_note(kept.text).checkpoint()
         except NoteRefused as error:
             return Finding("checkpoint", f"{kept.where} is no checkpoint: {error}", "name a file that holds one")
+        if said.origin in self.absent:
+            return _taken_away(said, kept.where)
         here = ", ".join(tree.stored.origin for tree in self._trees.values()) or "none"
         fact = (
             f"{kept.where} is of {said.origin} with {said.size} events, and no tree here has that name ({here}):"
@@ -217,7 +227,8 @@ class Verification:
         for tree in self._trees.values():
             before = self.since.get(tree.stored.origin)
             if (
-                before is None
+                self.full
+                or before is None
                 or before.size > tree.stored.size
                 or self._root(tree, before.size) != before.root
                 or not before.size
@@ -312,3 +323,8 @@ class Verification:
                 return Finding("reordered", fact, _CHANGED, position, leaf.stream, version=leaf.version)
         fact = f"the {' and the '.join(fields)} of {leaf.named()} changed since it was sealed"
         return Finding("altered", fact, _CHANGED, position, leaf.stream, ", ".join(fields), leaf.version)
+
+
+def _taken_away(said: Checkpoint, where: str) -> Finding:
+    fact = f"{where}: {said.origin} has {said.size} events, and nothing that was sealed is here: somebody took all of it away"
+    return Finding("rolled back", fact, _LOST)

@@ -1,0 +1,69 @@
+"""All that was sealed is taken away, or made anew: who verified before, or has what was published, is told by each way."""
+
+import shutil
+
+import pytest
+
+from runfold.evidence.sealer import Sealer
+from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
+from runfold.evidence.verifying.remembered import note_verified, read_verified
+from runfold.evidence.verifying.verify import LedgerVerification
+from runfold.maintenance.checking import Finding
+
+from ..stage import TABLES, Stage
+
+SEALED = [table for table in TABLES if table.startswith("sealed_") and table != "sealed_position"]
+UNSEALED = [*(f"DELETE FROM runfold.{table}" for table in SEALED), "UPDATE runfold.sealed_position SET position = 0"]
+EMPTIED = [*UNSEALED, "DELETE FROM runfold.log", "UPDATE runfold.head SET position = 0"]
+
+
+def found(stage: Stage, *, full: bool) -> list[Finding]:
+    return list(LedgerVerification(stage.ledger, full).findings())
+
+
+@pytest.mark.fault("B9", "B10")
+@pytest.mark.parametrize("attack", [UNSEALED, EMPTIED], ids=["what was sealed", "everything"])
+@pytest.mark.parametrize("known", ["what was published", "what was verified", "what was handed over"])
+@pytest.mark.parametrize("full", [False, True])
+def test_that_all_was_taken_away_is_named_by_whatever_is_known(stage: Stage, attack: list[str], known: str, full: bool) -> None:
+    settings = stage.ledger.settings
+    assert found(stage, full=full) == []
+    if known != "what was published":
+        shutil.rmtree(settings.home / "sealed")
+    if known != "what was verified":
+        (settings.home / "verified.json").unlink()
+    for statement in attack:
+        stage.admin.execute(statement)
+    handed_over = [stage.kept] if known == "what was handed over" else []
+    differences = list(LedgerVerification(stage.ledger, full, handed_over).findings())
+    assert {each.kind for each in differences} == {"rolled back"}
+    assert "somebody took all of it away" in differences[0].fact
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_was_verified_here_before_must_still_be_the_beginning_also_where_all_is_read_again(stage: Stage, full: bool) -> None:
+    file = stage.ledger.settings.home / "verified.json"
+    assert found(stage, full=full) == []
+    ((origin, known),) = read_verified(file).items()
+    note_verified(file, {origin: known._replace(root=bytes(32))})
+    (forked,) = found(stage, full=full)
+    assert (forked.kind, "what was verified here before" in forked.fact) == ("forked", True)
+    note_verified(file, {origin: known._replace(size=known.size + 7)})
+    (back,) = found(stage, full=full)
+    assert (back.kind, "what was verified here before" in back.fact) == ("rolled back", True)
+
+
+def test_trees_that_tenants_would_begin_are_those_that_they_begin(stage: Stage) -> None:
+    with stage.ledger.recorder.store.reading() as connection:
+        assert trees_to_begin(connection) == []
+        (named,) = trees_to_begin(connection, ["default", "nobody yet"])
+        assert (named.tenant_id, named.size) == ("nobody yet", 0)
+        (before,) = stored_trees(connection)
+    for statement in UNSEALED:
+        stage.admin.execute(statement)
+    with stage.ledger.recorder.store.reading() as connection:
+        assert [tree.origin for tree in trees_to_begin(connection)] == [before.origin]
+    shutil.rmtree(stage.ledger.settings.home / "sealed")
+    Sealer(stage.ledger).seal_all()
+    with stage.ledger.recorder.store.reading() as connection:
+        assert [tree.origin for tree in stored_trees(connection)] == [before.origin]
