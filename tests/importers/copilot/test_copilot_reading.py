@@ -326,6 +326,26 @@ def test_a_refusal_in_a_result_alone_names_a_person_only_where_it_says_so(
     assert counts_of(session).tool_errors == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "by"),
+    [
+        ("user_initiated", "human:user"),
+        ("user initiated", "human:user"),
+        ("user_abort", "service:copilot"),
+        ("remote_command", "service:copilot"),
+        ("autopilot_credit_limit", "service:copilot"),
+    ],
+)
+def test_a_turn_was_stopped_by_the_person_only_where_it_was_they(reason: str, by: str) -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.turn(0)
+    events.add("abort", reason=reason)
+    (session,) = reading(events.text())
+    assert [(actor, end.status, end.message) for actor, end in facts(session, Finished)] == [(by, "cancelled", reason)]
+
+
 def test_words_typed_while_the_agent_works_stay_in_its_turn() -> None:
     events = Events()
     events.start()

@@ -13,6 +13,8 @@ from runfold.importers.sources import Piece, Report
 from runfold.importers.turns.turn import Compacted, Finished, Noted, Said, Session
 from runfold.importers.turns.values import Fault, count, listing, mapping, text
 
+_BY_SERVER = "user_abort"
+"""Why a turn was stopped where a server says that its user wants it: that is the server's word."""
 _TRIGGERS = {"manual": "manual", "context_limit_retry": "limit"}
 
 
@@ -205,7 +207,7 @@ class Reader:
         data = record.data
         if record.type == "abort":
             reason = text(data.get("reason")) or "aborted"
-            actor = PERSON if reason.startswith("user") else CLIENT
+            actor = PERSON if reason.startswith("user") and reason != _BY_SERVER else CLIENT
             self.turns.finish(agent, record, Finished("cancelled", "cancelled", reason), actor)
         else:
             code = text(data.get("errorCode")) or text(data.get("errorType")) or "error"
