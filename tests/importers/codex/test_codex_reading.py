@@ -43,6 +43,8 @@ def words(session: Session) -> list[tuple[str, str, str]]:
         "<turn_aborted>\n  The user interrupted.\n</turn_aborted>",
         "<subagent_notification>{}</subagent_notification>",
         "<some_newer_fragment>of a later version</some_newer_fragment>",
+        '<in-app-browser-context source="ambient-ui-state">a tab</in-app-browser-context>',
+        "<current-datetime>2026-03-01</current-datetime>\n",
     ],
 )
 def test_what_the_client_puts_under_the_role_of_the_user_is_its_own(made: str) -> None:
@@ -76,7 +78,10 @@ def test_whose_a_message_is_stands_in_the_kinds_of_its_content(kinds: Any, by: s
     assert words(session)[1:] == [(by, "user", "Whose is it?")]
 
 
-@pytest.mark.parametrize("typed", ["Use <b>bold</b>, please.", "<div>what is this?</div>", "environment_context"])
+@pytest.mark.parametrize(
+    "typed",
+    ["Use <b>bold</b>, please.", "<div>what is this?</div>", "environment_context", "<my-tag>a</my-tag> is what?", "<a-b>"],
+)
 def test_what_a_person_typed_is_theirs_whatever_it_looks_like(typed: str) -> None:
     rollout = Rollout()
     rollout.meta()

@@ -37,8 +37,8 @@ _MACHINE_MADE = (
     "Another language model started to solve this problem",
 )
 """How messages begin that the client puts under the role `user`."""
-_WRAPPED = re.compile(r"<([a-z]+(?:_[a-z]+)+)(?:\s[^>]*)?>.*</\1>\s*", re.DOTALL)
-"""A whole message between tags with an underscore: made by the client, whatever version calls it what."""
+_WRAPPED = re.compile(r"<([a-z]+(?:[_-][a-z]+)+)(?:\s[^>]*)?>.*</\1>\s*", re.DOTALL)
+"""A whole message between tags with an underscore or a hyphen: made by the client, whatever version calls it what."""
 
 _KINDS_OF_PEOPLE = frozenset({"user", "images", "audio"})
 """How kinds of content begin that a person may have given, an image that could not be shown among them."""
