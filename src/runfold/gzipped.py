@@ -29,8 +29,12 @@ class Unpacker:
 
     def take(self, chunk: bytes) -> bytes:
         """Return what comes of some more bytes. Raises GrowsTooLarge, NotWhole."""
-        pieces = (chunk[at : at + _PIECE] for at in range(0, len(chunk), _PIECE))
-        return b"".join(part for piece in pieces for part in self._parts(piece))
+        return b"".join(self.parts(chunk))
+
+    def parts(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what comes of some more bytes, before it raises GrowsTooLarge or NotWhole."""
+        for at in range(0, len(chunk), _PIECE):
+            yield from self._parts(chunk[at : at + _PIECE])
 
     def finish(self) -> None:
         """End the input. Raises NotWhole where it breaks off."""
@@ -40,6 +44,9 @@ class Unpacker:
     def _parts(self, piece: bytes) -> Iterator[bytes]:
         while piece:
             if self._member.eof:
+                piece = piece.lstrip(b"\0")  # padding behind a member
+                if not piece:
+                    return
                 self._begin()
             part = self._unpacked(piece)
             self._size += len(part)

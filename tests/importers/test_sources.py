@@ -303,6 +303,16 @@ def test_what_stands_before_a_break_in_a_packed_file_is_read() -> None:
     ]
 
 
+def test_what_stands_behind_a_packed_file_loses_nothing_of_it() -> None:
+    raw = gzip.compress(b'{"a":1}\n{"a":2}\n')
+    padded, reports = _read(raw + b"\0" * 512)
+    assert (padded, reports.problems) == ([(1, {"a": 1}), (2, {"a": 2})], [])
+    followed, reports = _read(raw + b"what is this?")
+    assert followed == padded
+    (problem,) = reports.problems
+    assert problem.reason.endswith("what stands before goes in")
+
+
 def test_a_deep_part_of_a_document_does_not_hide_its_neighbours() -> None:
     text = '{"a": [1, ' + "[" * 5000 + "]" * 5000 + ', "after"], "b": 2}'
     whole = Piece("f", text, 0, len(text), report=Reports().take)

@@ -160,7 +160,7 @@ def _gunzipped(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
     unpacker = Unpacker(most)
     for chunk in chunks:
         for at in range(0, len(chunk), PACKED):
-            yield unpacker.take(chunk[at : at + PACKED])
+            yield from unpacker.parts(chunk[at : at + PACKED])
     unpacker.finish()
 
 
