@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from runfold import Ledger
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
 from runfold.evidence.verifying.remembered import note_verified, read_verified
@@ -67,3 +68,17 @@ def test_trees_that_tenants_would_begin_are_those_that_they_begin(stage: Stage) 
     Sealer(stage.ledger).seal_all()
     with stage.ledger.recorder.store.reading() as connection:
         assert [tree.origin for tree in stored_trees(connection)] == [before.origin]
+
+
+@pytest.mark.fault("B9", "B10")
+@pytest.mark.parametrize("full", [False, True])
+def test_a_tenant_that_was_taken_away_whole_is_missed(stage: Stage, full: bool) -> None:
+    with Ledger.open(settings=stage.ledger.settings.model_copy(update={"tenant": "other"})) as other:
+        other.create_thread(agent_id="desk").start_run()
+    stage.ledger.run("run_1").add_message("user", "one more")
+    stage.seal()
+    assert found(stage, full=full) == []
+    for table in ("log", *SEALED):
+        stage.admin.execute(f"DELETE FROM runfold.{table} WHERE tenant_id = 'other'")
+    (missing,) = found(stage, full=full)
+    assert (missing.kind, "as where a tenant was taken away" in missing.fact) == ("missing", True)

@@ -13,6 +13,7 @@ from runfold.proofs.note import Checkpoint, NoteRefused, read_note
 
 Found = Iterator[tuple[Finding, str]]
 
+_RESTORED = "restore the events from a backup, and find out who had the rights of a superuser"
 _NEXT_STEP = "put the row back from a backup; somebody with the rights of a superuser changed it"
 
 
@@ -27,6 +28,9 @@ def stored_facts(ask: Ask, since: Mapping[str, Checkpoint]) -> Found:
     for position, last in ask("said to be sealed", ()):
         fact = f"all is said to be sealed up to position {position}, and nothing stands after {last}"
         yield Finding("altered", fact, _NEXT_STEP, field="sealed_position"), ""
+    for position, size in ask("sealed of nobody", ()):
+        fact = f"all is sealed up to position {position}, and the trees here have {size} events: of the other {position - size}"
+        yield Finding("missing", f"{fact} nothing is here, as where a tenant was taken away", _RESTORED), ""
     for tenant_id, generation, size in () if since else ask("checkpoints of no tree", ()):
         fact = f"a checkpoint of {size} events is stored of tree {generation} of {tenant_id!r}, and there is none"
         yield Finding("altered", fact, _NEXT_STEP, field="checkpoint"), tenant_id

@@ -133,6 +133,18 @@ SELECT s.position, greatest(h.position, l.position) AS last_position
  CROSS JOIN (SELECT coalesce(max(e.position), 0) AS position FROM runfold.sealed_events AS e) AS l
  WHERE s.position > greatest(h.position, l.position)
 
+-- name: sealed of nobody
+-- Up to where all is said to be sealed, though all present trees together have fewer events.
+SELECT s.position, t.size
+  FROM runfold.sealed_position AS s
+ CROSS JOIN (SELECT coalesce(sum(l.size), 0)::bigint AS size
+               FROM runfold.sealed_logs AS l
+              WHERE NOT EXISTS (SELECT
+                                  FROM runfold.sealed_logs AS later
+                                 WHERE later.tenant_id = l.tenant_id
+                                   AND later.generation > l.generation)) AS t
+ WHERE s.position > t.size
+
 -- name: said to be mapped
 -- Trees whose map of threads is said to be made of more leaves than they have.
 SELECT l.tenant_id, l.origin, l.map_size, l.size
