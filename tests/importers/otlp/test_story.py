@@ -10,7 +10,7 @@ import pytest
 from runfold.domain.parts import DataPart, ReasoningPart, TextPart
 from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent, items
-from runfold.importers.otlp.story import story_of
+from runfold.importers.otlp.story import TOLD_OTHERWISE, story_of
 from runfold.importers.otlp.thread import Tree, began_at
 from runfold.importers.tally import Reports
 from tests.importers.counted import counts_of
@@ -99,6 +99,14 @@ def test_the_order_of_spans_and_their_repetition_change_nothing() -> None:
         shuffled = chance.choices(spans, k=5) + chance.sample(spans, len(spans))
         again, _ = told(*shuffled, conversation="conv-1")
         assert [replace(act, place=Place("")) for act in again.acts] == [replace(act, place=Place("")) for act in whole.acts]
+
+
+def test_a_span_that_is_told_twice_is_noted_where_it_is_told_otherwise() -> None:
+    ended, open_ = chat(2, 1, at=1), chat(2, 1, at=1, lasts=None)
+    for again, count in (([ended, open_], 0), ([open_, ended], 0), ([ended, chat(2, 1, tokens=(7, 3), at=1)], 1)):
+        story, reports = told(agent(1, lasts=9), *again)
+        assert sum(note.count for note in reports.by_kind.values() if note.kind == TOLD_OTHERWISE) == count
+        assert [used.tokens["input_tokens"] for used in of(story, Used)] == [100]
 
 
 def test_events_that_were_logged_are_told_apart_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:

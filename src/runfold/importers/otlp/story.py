@@ -14,6 +14,7 @@ from runfold.importers.sources import Report
 from runfold.importers.tally import Note
 
 FORMAT = "otlp"
+TOLD_OTHERWISE = "spans with the ids of another one that says otherwise, which is taken"
 _BEGIN, _GIVEN, _CALLED, _RETURNED, _GAVE, _END = range(6)
 
 
@@ -32,6 +33,8 @@ def story_of(conversation: str | None, spans: Iterable[Span], records: Iterable[
     tree = Tree(spans, records, conversation)
     for span in tree.others:
         report(Note(span.place.file, span.place.line, label_of(span)))
+    for span in tree.told_otherwise:
+        report(Note(span.place.file, span.place.line, TOLD_OTHERWISE))
     if not tree.runs:
         return None
     first = min(tree.runs.values(), key=lambda run: (run.began, run.key))

@@ -6,7 +6,7 @@ own parent is in no file, the run has the parent's id, so that the parent is fou
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from runfold.importers.otlp.meaning import conversation_of, kind_of, tokens_of
@@ -46,13 +46,18 @@ def began_at(span: Span) -> int:
     return span.start or span.end
 
 
-def by_key(spans: Iterable[Span]) -> dict[Key, Span]:
-    """Return each span once: as the first tells it, or the first that says when it ended."""
+def by_key(spans: Iterable[Span], others: list[Span] | None = None) -> dict[Key, Span]:
+    """Return each span once: as the first tells it, or the first that says when it ended.
+
+    `others` are given those that had ended, too, and are told otherwise.
+    """
     found: dict[Key, Span] = {}
     for span in spans:
         key = (span.trace, span.id)
         if key not in found or (span.end and not found[key].end):
             found[key] = span
+        elif others is not None and span.end and replace(span, place=found[key].place) != found[key]:
+            others.append(span)
     return found
 
 
@@ -79,7 +84,9 @@ class Tree:
     """The spans of a conversation, or of a trace that names none."""
 
     def __init__(self, spans: Iterable[Span], records: Iterable[LogRecord], conversation: str | None) -> None:
-        self.by_key = by_key(spans)
+        self.told_otherwise: list[Span] = []
+        """Spans whose ids are also those of another one, which is taken."""
+        self.by_key = by_key(spans, self.told_otherwise)
         told: dict[Key, set[str]] = {}
         for record in records:
             key = (record.trace, record.span)
