@@ -109,6 +109,27 @@ def test_a_span_that_is_told_twice_is_noted_where_it_is_told_otherwise() -> None
         assert [used.tokens["input_tokens"] for used in of(story, Used)] == [100]
 
 
+@pytest.mark.parametrize(
+    ("name", "attrs", "kind"),
+    [
+        ("gen_ai.evaluation.result", {}, "events of spans of the kind 'gen_ai.evaluation.result', which are not imported"),
+        ("gen_ai.user.message", {}, None),
+        ("exception", {}, None),
+        ("gen_ai.client.operation.exception", {}, None),
+        ("http.retry", {}, None),
+        (
+            "gen_ai.client.inference.operation.details",
+            {"gen_ai.input.messages_ref": "s3://words/1"},
+            "spans whose words stand elsewhere ('gen_ai.input.messages_ref'), from where they are not imported",
+        ),
+    ],
+)
+def test_what_is_not_read_of_the_conventions_is_noted(name: str, attrs: dict[str, Any], kind: str | None) -> None:
+    event = {"name": name, "timeUnixNano": "1", "attributes": attributes(attrs)}
+    _, reports = told(agent(1, lasts=9), chat(2, 1, at=1, events=[event]))
+    assert [*reports.by_kind] == ([] if kind is None else [kind])
+
+
 def test_events_that_were_logged_are_told_apart_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     compared, equal = [0], SpanEvent.__eq__
 
@@ -213,13 +234,13 @@ def test_what_has_no_end_goes_on() -> None:
         ({"status": {"code": "STATUS_CODE_ERROR"}, "attrs": {"error.type": "KeyError"}}, "failed", "KeyError"),
         ({"attrs": {"error.type": "rate_limit"}}, "failed", "rate_limit"),
         ({"status": {"code": 2}, "attrs": {"error.type": "asyncio.CancelledError"}}, "cancelled", "asyncio.CancelledError"),
-        (
-            {
-                "status": {"code": 2},
-                "events": [{"name": "exception", "attributes": attributes({"exception.type": "ValueError"})}],
-            },
-            "failed",
-            "ValueError",
+        *(
+            (
+                {"status": {"code": 2}, "events": [{"name": name, "attributes": attributes({"exception.type": "ValueError"})}]},
+                "failed",
+                "ValueError",
+            )
+            for name in ("exception", "gen_ai.client.operation.exception", "gen_ai.execute_tool.exception")
         ),
     ],
 )

@@ -10,6 +10,7 @@ from runfold.importers.otlp.meaning import agent_of, kind_of, label_of, tokens_o
 from runfold.importers.otlp.spans import LogRecord, Span
 from runfold.importers.otlp.telling import Telling, actor_of, failure_of, traceparent
 from runfold.importers.otlp.thread import SourceRun, Tree, began_at
+from runfold.importers.otlp.words import unread
 from runfold.importers.sources import Report
 from runfold.importers.tally import Note
 
@@ -33,6 +34,9 @@ def story_of(conversation: str | None, spans: Iterable[Span], records: Iterable[
     tree = Tree(spans, records, conversation)
     for span in tree.others:
         report(Note(span.place.file, span.place.line, label_of(span)))
+    for span in tree.by_key.values():
+        for kind in unread(span):
+            report(Note(span.place.file, span.place.line, kind))
     for span in tree.told_otherwise:
         report(Note(span.place.file, span.place.line, TOLD_OTHERWISE))
     if not tree.runs:

@@ -13,7 +13,7 @@ from runfold.importers.otlp.calls import Call, Calls
 from runfold.importers.otlp.meaning import agent_of, kind_of, number_of, provider_of, tokens_of, word, words
 from runfold.importers.otlp.spans import Span
 from runfold.importers.otlp.thread import Key, SourceRun, Tree, began_at
-from runfold.importers.otlp.words import Exchange, Words, decoded, exchange_of
+from runfold.importers.otlp.words import Exchange, Words, decoded, exchange_of, is_exception
 from runfold.importers.sources import Report
 
 _ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "traceloop.entity.input")
@@ -287,7 +287,7 @@ def actor_of(span: Span) -> str:
 
 def failure_of(span: Span) -> tuple[Literal["completed", "failed", "cancelled"], str, str]:
     """How a span that has ended ended. One without a status ended without an error, as the conventions have it."""
-    raised = next((event.attributes for event in span.events if event.name == "exception"), {})
+    raised = next((event.attributes for event in span.events if is_exception(event.name)), {})
     named = word(span.attributes, "error.type") or word(raised, "exception.type")
     if span.status != "error" and "error.type" not in span.attributes:
         return "completed", "error", ""

@@ -20,6 +20,7 @@ from runfold.importers.otlp.spans import Span, SpanEvent
 
 INPUT, OUTPUT, SYSTEM = "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions"
 _DETAILS = frozenset({"gen_ai.client.inference.operation.details", "gen_ai.content"})
+_READ = frozenset({*_DETAILS, "gen_ai.choice", "gen_ai.content.prompt", "gen_ai.content.completion"})
 _ROLES = {
     "system": "system",
     "developer": "developer",
@@ -35,6 +36,8 @@ _NUMBERED = re.compile(r"gen_ai\.(prompt|completion)\.(\d{1,6})\.(.+)")
 _CALL = re.compile(r"tool_calls\.(\d{1,4})\.(id|name|arguments)")
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _MESSAGE = re.compile(r"gen_ai\.(system|developer|user|assistant|tool)\.message")
+
+_ELSEWHERE = re.compile(r"gen_ai\.(?:input\.messages|output\.messages|system_instructions)_ref")
 
 Told = Callable[[str], None]
 
@@ -91,6 +94,22 @@ def exchange_of(span: Span, told: Told) -> Exchange:
     if not given and not gave:
         given, gave = _texts(span, told)
     return Exchange(tuple(given), tuple(gave))
+
+
+def is_exception(name: str) -> bool:
+    """Return whether events of this name tell what was raised: of spans, or logged, which say of what."""
+    return name == "exception" or (name.startswith("gen_ai.") and name.endswith(".exception"))
+
+
+def unread(span: Span) -> Iterator[str]:
+    """Yield the kinds of what a span says by the conventions, and what is not read of it."""
+    for name in (name for held in (span, *span.events) for name in held.attributes):
+        if _ELSEWHERE.fullmatch(name):
+            yield f"spans whose words stand elsewhere ({name!r}), from where they are not imported"
+    for event in span.events:
+        is_read = event.name in _READ or _MESSAGE.fullmatch(event.name) is not None or is_exception(event.name)
+        if event.name.startswith("gen_ai.") and not is_read:
+            yield f"events of spans of the kind {event.name[:60]!r}, which are not imported"
 
 
 def decoded(value: Any, told: Told, name: str) -> Any:
