@@ -5,6 +5,7 @@ for each message; Traceloop's numbered attributes; and the two texts of the firs
 they say the same.
 """
 
+import itertools
 import json
 import re
 from collections import defaultdict
@@ -103,7 +104,7 @@ def is_exception(name: str) -> bool:
 
 def unread(span: Span) -> Iterator[str]:
     """Yield the kinds of what a span says by the conventions, and what is not read of it."""
-    for name in (name for held in (span, *span.events) for name in held.attributes):
+    for name in itertools.chain(span.attributes, *(event.attributes for event in span.events)):
         if _ELSEWHERE.fullmatch(name):
             yield f"spans whose words stand elsewhere ({name!r}), from where they are not imported"
     for event in span.events:
