@@ -23,7 +23,7 @@ from runfold.importers.acts.kinds import (
 )
 from runfold.importers.inspect.log_file import Header, SampleSource
 from runfold.importers.inspect.sample import story_of
-from runfold.importers.tally import Note, Reports
+from runfold.importers.tally import Reports
 from tests.importers.counted import counts_of
 from tests.importers.inspect.logs import SampleLog, call, header, message, moment, usage
 
@@ -158,6 +158,25 @@ def test_older_logs_have_a_calls_approval_behind_it() -> None:
     log.approval(asked, "reject", "human")
     story, _ = told(log.done())
     assert [type(act).__name__ for act in story.acts if isinstance(act, Called | Asked | CallEnded)] == ["Called", "Asked"]
+
+
+@pytest.mark.parametrize("decision", ["approve", "modify", "reject", "escalate", "terminate"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_verdict_on_what_a_call_returned_let_nothing_run_and_stopped_nothing(decision: str, behind: bool) -> None:
+    log, asked = SampleLog(), call("c", x=1)
+    log.answer("m-1", "I try.", asked)
+    log.approval(asked, "approve", "human", stage="call")
+    if behind:
+        log.result("c", "out", "m-2", completed=moment(9))
+    log.approval(asked, decision, "human", stage="result", modified=call("c", x=2))
+    if not behind:
+        log.result("c", "out", "m-2")
+    story, reports = told(log.done())
+    (approved,), (ended,) = of(story, Asked), of(story, CallEnded)
+    assert (approved.verdict, approved.changed) == ("approve", None)
+    assert (ended.how, ended.result) == ("succeeded", "out")
+    assert list(reports.by_kind) == ["events of kind 'approval of a result', which are not imported"]
+    assert reports.problems == []
 
 
 @pytest.mark.parametrize(
@@ -429,11 +448,13 @@ def test_the_steps_of_older_logs_tell_a_scorers_words_from_the_agents() -> None:
 
 def test_unknown_kinds_are_counted_and_known_ones_let_by() -> None:
     log = SampleLog()
-    for kind in ("state", "store", "dream", "dream", "logger"):
+    for kind in ("state", "store", "dream", "dream", "logger", "review", "sentinel"):
         log.event(kind)
     _, reports = told(log.done())
-    assert reports.by_kind == {
-        "events of kind 'dream', which are not imported": Note("log.json", 3, "events of kind 'dream', which are not imported", 2)
+    assert {text: note.count for text, note in reports.by_kind.items()} == {
+        "events of kind 'dream', which are not imported": 2,
+        "events of kind 'review', which are not imported": 1,
+        "events of kind 'sentinel', which are not imported": 1,
     }
 
 

@@ -36,8 +36,6 @@ LET_BY = frozenset(
         "anchor",
         "branch",
         "checkpoint",
-        "review",
-        "sentinel",
         "score_edit",
     }
 )
@@ -94,6 +92,9 @@ class Attempt:
         }
         for event in self.events:
             kind = event.text("event") or ""
+            if kind == "approval" and event.raw("stage") == "result":  # the call has run, and no verdict undoes that
+                self._unknown["approval of a result"] += 1
+                continue
             try:
                 self._spans(event, kind)
                 if handler := handlers.get(kind):
