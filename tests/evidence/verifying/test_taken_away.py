@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from runfold import Ledger
+from runfold.errors import SealingRefused
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
 from runfold.evidence.verifying.remembered import note_verified, read_verified
@@ -82,3 +83,39 @@ def test_a_tenant_that_was_taken_away_whole_is_missed(stage: Stage, full: bool) 
         stage.admin.execute(f"DELETE FROM runfold.{table} WHERE tenant_id = 'other'")
     (missing,) = found(stage, full=full)
     assert (missing.kind, "as where a tenant was taken away" in missing.fact) == ("missing", True)
+
+
+ANEW = "UPDATE runfold.sealed_position SET position = 0"
+OTHERS = {
+    "a second tree": "INSERT INTO runfold.sealed_logs (tenant_id, generation, origin, previous_note, reason)"
+    " SELECT tenant_id, 2, origin || '-2', 'x', 'y' FROM runfold.sealed_logs",
+    "another name": "UPDATE runfold.sealed_logs SET origin = origin || 'x', size = 0, map_size = 0",
+    "another name of a second": "INSERT INTO runfold.sealed_logs (tenant_id, generation, origin, previous_note, reason)"
+    " SELECT tenant_id, 2, origin || '-3', 'x', 'y' FROM runfold.sealed_logs",
+}
+
+
+@pytest.mark.fault("B9", "B10")
+@pytest.mark.parametrize("other", OTHERS)
+def test_an_altered_log_is_not_sealed_as_another_tree_and_one_that_is_put_there_is_named(stage: Stage, other: str) -> None:
+    stage.admin.execute("UPDATE runfold.log SET state = '{}' WHERE notification_id = 5")
+    if other == "another name":
+        for table in SEALED:
+            if table != "sealed_logs":
+                stage.admin.execute(f"DELETE FROM runfold.{table}")
+    stage.admin.execute(OTHERS[other])
+    stage.admin.execute(ANEW)
+    for full in (False, True):
+        assert "forked" in {each.kind for each in found(stage, full=full)}
+    with pytest.raises(SealingRefused, match=r"nobody has accepted one|and its name is runfold/"):
+        Sealer(stage.ledger).seal_all()
+    for full in (False, True):
+        assert "forked" in {each.kind for each in found(stage, full=full)}
+
+
+@pytest.mark.parametrize("said", [b"\xff", b"[]", b"{", b'{"origin": "another"}'])
+def test_an_acceptance_that_cannot_be_read_accepts_nothing(stage: Stage, said: bytes) -> None:
+    stage.admin.execute(OTHERS["a second tree"])
+    changed = "UPDATE runfold.log SET topic = 'security.loss_accepted', state = %s WHERE notification_id = 5"
+    stage.admin.execute(changed, [said])
+    assert "forked" in {each.kind for each in found(stage, full=True)}

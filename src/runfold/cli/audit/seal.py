@@ -59,6 +59,7 @@ def verify(
         "signatures_verified": verification.knows_keys,
         "unsealed_events": read.unsealed,
         "unreachable": verification.unreachable,
+        "after_losses": read.after_losses(),
         "seconds": round(seconds, 3),
         "events_a_second": round(read.events / seconds),
         "trees": {each.origin: {"size": each.size, "root": each.root.hex()} for each in read.verified.values()},
@@ -98,6 +99,9 @@ def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any]
         call.note(f"not compared: {reason}")
     if not verification.knows_keys:
         call.note("no signature was verified: the keys are not on this machine, and --key names none")
+    for origin in facts["after_losses"]:
+        step = "`runfold events --type security.loss_accepted` tells by whom, and why"
+        call.note(f"{origin} was begun after events were lost, which somebody accepted; {step}")
     if facts["unsealed_events"]:
         call.note(f"{counted(facts['unsealed_events'], 'event')} not sealed yet; `runfold seal now` seals them")
     held = f"{counted(facts['checkpoints'], 'checkpoint')}, as of position {facts['as_of']}"

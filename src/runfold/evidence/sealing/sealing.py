@@ -16,6 +16,7 @@ from runfold.errors import SealingRefused, event_at
 from runfold.evidence.sealing.mapping import make_map
 from runfold.evidence.sealing.signing import Signer
 from runfold.failpoint import reach
+from runfold.proofs.findings import read_object
 from runfold.proofs.leaf import SALT_BYTES, Leaf
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.stored import StoredEvent
@@ -197,6 +198,22 @@ def first_origin(cursor: Any, tenant_id: str) -> str:
     return f"runfold/{hashlib.sha256(f'{ledger} {tenant_id}'.encode()).hexdigest()[:32]}"
 
 
+def not_own(cursor: Any, tenant_id: str, generation: int, origin: str) -> str | None:
+    """Return why a tree cannot be this ledger's: it has another name, or was begun after a loss that nobody has accepted.
+
+    Whoever can write to the database could have an altered log sealed under a name of which nothing was published.
+    """
+    expected = first_origin(cursor, tenant_id)
+    if generation > 1:
+        expected = f"{expected}-{generation}"
+    if origin != expected:
+        return f"the tree of {tenant_id} is named {origin} in the database, and its name is {expected}"
+    accepted = cursor.execute(QUERIES["losses accepted"], [tenant_id]).fetchall() if generation > 1 else []
+    if generation > 1 and not any(read_object(state).get("origin") == origin for (state,) in accepted):
+        return f"{origin} was begun as after a loss, and nobody has accepted one (no event security.loss_accepted names it)"
+    return None
+
+
 def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Signer]) -> None:
     """Sign what trees are now. Once nothing waits, it is said of each thread how many events it has, too."""
     if sealed.has_more:
@@ -210,6 +227,8 @@ def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Si
 
 def _checkpoint(cursor: Any, log: Log, map_root: bytes | None, signer: Signer) -> None:
     whose = [log.tenant_id, log.generation]
+    if fact := not_own(cursor, log.tenant_id, log.generation, log.origin):
+        raise SealingRefused(fact, "somebody changed the sealed log in the database; put it back from a backup")
     root = Growing(log.size, lambda level, number: _tile(cursor, log, level, number)).root()
     (position,) = cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
     note = signer.sign(Checkpoint(log.origin, log.size, root, map_root))

@@ -35,6 +35,13 @@ SELECT t.tenant_id FROM tenants AS t WHERE t.tenant_id IS NOT NULL
 -- Begins the first tree of a tenant.
 INSERT INTO runfold.sealed_logs (tenant_id, generation, origin) VALUES (%b, 1, %b)
 
+-- name: losses accepted
+-- What was said of losses that somebody accepted.
+SELECT e.state
+  FROM runfold.log AS e
+ WHERE e.tenant_id = %b
+   AND e.topic = 'security.loss_accepted'
+
 -- name: log after a loss
 -- Begins another tree of a tenant.
 INSERT INTO runfold.sealed_logs (tenant_id, generation, origin, previous_note, reason) VALUES (%b, %b, %b, %b, %b)

@@ -4,17 +4,30 @@ Checkpoints are looked up by columns beside their signed notes, and nobody signs
 checkpoint is taken for the last one, or what will be recorded is taken for sealed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from psycopg.rows import tuple_row
+
+from runfold.evidence.sealing.comparing import StoredTree
+from runfold.evidence.sealing.sealing import not_own
 from runfold.evidence.verifying.pages import Ask
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
+from runfold.store.datastore import Connection
 
 Found = Iterator[tuple[Finding, str]]
 
 _RESTORED = "restore the events from a backup, and find out who had the rights of a superuser"
 _NEXT_STEP = "put the row back from a backup; somebody with the rights of a superuser changed it"
+
+
+def strangers(connection: Connection, trees: Iterable[StoredTree]) -> Found:
+    """Yield which trees cannot be this ledger's, with the tenant that they are of."""
+    with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        for tree in trees:
+            if fact := not_own(cursor, tree.tenant_id, tree.generation, tree.origin):
+                yield Finding("forked", fact, _NEXT_STEP), tree.tenant_id
 
 
 def stored_facts(ask: Ask, since: Mapping[str, Checkpoint]) -> Found:

@@ -18,7 +18,7 @@ from runfold.evidence.sealing.signing import require_signed
 from runfold.evidence.verifying.map_verifying import MapVerification, SealedMap
 from runfold.evidence.verifying.pages import asking, verified_pages
 from runfold.evidence.verifying.sharing import shared_pages
-from runfold.evidence.verifying.stored_facts import stored_facts
+from runfold.evidence.verifying.stored_facts import stored_facts, strangers
 from runfold.evidence.verifying.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
@@ -86,7 +86,8 @@ class Verification:
         yield from self._alarms()
         wrong = set()
         read_before = {} if self.full else self.since
-        for finding, tenant_id in chain(self._checkpoints(), stored_facts(asking(self.connection), read_before)):
+        stored = chain(strangers(self.connection, trees), stored_facts(asking(self.connection), read_before))
+        for finding, tenant_id in chain(self._checkpoints(), stored):
             wrong.add(tenant_id)
             yield finding
         self.first_position = self._begin()
@@ -103,6 +104,10 @@ class Verification:
             root = self._root(tree, tree.stored.size)
             if tenant_id not in wrong and root is not None:
                 self.verified[tree.stored.origin] = Checkpoint(tree.stored.origin, tree.stored.size, root)
+
+    def after_losses(self) -> list[str]:
+        """Return the names of the trees that were begun after a loss that somebody accepted."""
+        return [tree.stored.origin for tree in self._trees.values() if tree.stored.generation > 1]
 
     def _whole(self, tree: VerifiedTree) -> Finding | None:
         """Return what is wrong with a tree of which each leaf is right."""
