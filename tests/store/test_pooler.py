@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,11 +11,15 @@ from psycopg.conninfo import make_conninfo
 
 from runfold import Ledger
 from runfold.errors import TransactionPooling
+from runfold.maintenance.backup import back_up
+from runfold.maintenance.restore import restore
 from runfold.projections.registry import known
 from runfold.projector.worker import Worker
 from runfold.sessions import ROUNDS, require_own_session
 from runfold.store.datastore import Datastore
+from runfold.store.marks import MarkFile
 from runfold.store.setup.migrate import migrate
+from tests.backups import events, tell
 from tests.databases import TestDatabase
 
 from .bouncer import Mode, bouncing
@@ -40,6 +45,31 @@ def test_a_pooler_that_shares_sessions_is_refused_before_anything_is_done(
             migrate(pooled.admin_url)
         with pytest.raises(TransactionPooling, match=REFUSED):
             Worker(Datastore(pooled.projector_url), known()).run(threading.Event())
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+def test_no_backup_is_made_or_restored_through_one_that_shares_sessions(
+    database: TestDatabase, empty: TestDatabase, tmp_path: Path, mode: Mode
+) -> None:
+    file = tmp_path / "ledger.dump"
+    with bouncing(database, mode) as pooled, pytest.raises(TransactionPooling, match=REFUSED):
+        back_up(pooled.admin_url, file, None)
+    assert list(tmp_path.iterdir()) == []
+    back_up(database.admin_url, file, None)
+    with bouncing(empty, mode) as pooled, pytest.raises(TransactionPooling, match=REFUSED):
+        restore(pooled.admin_url, file, None, MarkFile(tmp_path / "marks.json"))
+
+
+def test_a_backup_is_made_and_restored_through_one_that_keeps_them_apart(
+    ledger: Ledger, database: TestDatabase, empty: TestDatabase, tmp_path: Path
+) -> None:
+    tell(ledger)
+    file = tmp_path / "ledger.dump"
+    with bouncing(database, "session") as pooled:
+        back_up(pooled.admin_url, file, None)
+    with bouncing(empty, "session") as pooled:
+        assert restore(pooled.admin_url, file, None, MarkFile(tmp_path / "marks.json")).findings == []
+    assert events(empty.admin_url) == events(database.admin_url)
 
 
 def test_it_is_refused_while_others_use_the_pooler_too(database: TestDatabase) -> None:

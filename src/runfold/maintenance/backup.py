@@ -23,7 +23,7 @@ from runfold.durable_files import force
 from runfold.errors import BackupRefused
 from runfold.file_errors import plain_name, what_helps
 from runfold.maintenance.pg_programs import complaint, find_program, running
-from runfold.sessions import connect_unlimited
+from runfold.sessions import connect_pinned, connect_unlimited, require_own_session
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.queries import named_queries
 
@@ -146,7 +146,10 @@ def digest_of(file: Path) -> str:
 
 
 def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False, told: Told = lambda _: None) -> Note:
-    """Write a backup of the log at a URL, whose role must see all of it. Raises BackupRefused, LedgerUnavailable."""
+    """Write a backup of the log at a URL, whose role must see all of it.
+
+    Raises BackupRefused, LedgerUnavailable, TransactionPooling.
+    """
     _require_room(file, replace=replace)
     passing, passing_note = (path.with_name(f".{path.name}.new") for path in (file, note_of(file)))
     try:
@@ -154,6 +157,7 @@ def back_up(url: str, file: Path, pg_bin: Path | None, *, replace: bool = False,
             _require_room(file, replace=replace)  # another may have been made since
             os.close(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))  # it holds everything that anybody said
             with connect_unlimited(url) as connection:
+                require_own_session(connection, lambda: connect_pinned(url))
                 note = _dump(connection, url, file, passing, pg_bin, told, lock)
             passing_note.write_text(note.model_dump_json(indent=1) + "\n", encoding="utf-8")
             force(passing_note)

@@ -80,10 +80,7 @@ def environment_of(url: str) -> dict[str, str]:
     """A database's address in the environment, where other users of this machine cannot read the password."""
     known = {option.keyword.decode(): option for option in psycopg.pq.Conninfo.parse(url.encode())}
     said = {name: option.val.decode() for name, option in known.items() if option.val is not None}
-    return {known[name].envvar.decode(): value for name, value in said.items() if known[name].envvar} | {  # type: ignore[union-attr]
-        "PGAPPNAME": "runfold",
-        "PGOPTIONS": " ".join([*filter(None, [said.get("options")]), "-c statement_timeout=0"]),
-    }
+    return {known[name].envvar.decode(): value for name, value in said.items() if known[name].envvar} | {"PGAPPNAME": "runfold"}  # type: ignore[union-attr]
 
 
 def complaint(said: str) -> str:

@@ -20,7 +20,7 @@ from runfold.file_errors import plain_name
 from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.maintenance.checking import Finding
 from runfold.maintenance.pg_programs import Program, complaint, find_program, running
-from runfold.sessions import connect_unlimited
+from runfold.sessions import connect_pinned, connect_unlimited, require_own_session
 from runfold.store.datastore import Connection, unavailable
 from runfold.store.marks import MarkFile, Seen
 from runfold.store.queries import named_queries
@@ -65,7 +65,7 @@ class Restored:
 
 def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_empty: bool = False) -> Restored:
     """Restore a file into the database at a URL, as a role that may make roles. Raises BackupRefused, LedgerUnavailable,
-    MigrationRefused.
+    MigrationRefused, TransactionPooling.
 
     With `drop_empty`, a ledger without events that is there is dropped for it.
     """
@@ -75,6 +75,7 @@ def restore(url: str, file: Path, pg_bin: Path | None, marks: MarkFile, *, drop_
     sha256 = _checked(file, note)
     try:
         with connect_unlimited(url) as connection:
+            require_own_session(connection, lambda: connect_pinned(url))
             (server,) = one_row(connection, "SELECT current_setting('server_version_num')::int / 10000")
             program = find_program("pg_restore", pg_bin, server)
             _require_ledger(program, url, file)

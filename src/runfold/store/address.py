@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 
 def parts_of(address: str) -> dict[str, str]:
@@ -27,3 +27,13 @@ def for_tenant(address: str, tenant: str) -> str:
     parts = parts_of(address)
     options = f"{parts.get('options', '')} -c runfold.tenant={tenant}"
     return as_url({**parts, "options": options.strip()})
+
+
+def waiting(address: str, seconds: float) -> str:
+    """The address, which is not waited for any longer unless it says itself for how long. Raises psycopg.ProgrammingError."""
+    return make_conninfo(address, **{"connect_timeout": libpq_seconds(seconds), **conninfo_to_dict(address)})
+
+
+def libpq_seconds(seconds: float) -> int:
+    """A time to connect as PostgreSQL's library takes it: whole seconds, two at least."""
+    return max(2, round(seconds))

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerClosed, UsageError
 from runfold.settings import Settings
-from runfold.store.address import for_tenant
+from runfold.store.address import for_tenant, waiting
 from runfold.store.datastore import Datastore
 from runfold.store.setup.migrate import is_done, migrate
 
@@ -58,6 +58,10 @@ class Database:
         """Bring our own server's schema up to date. Another's is migrated by `runfold migrate` alone."""
         if self.embedded is not None and not is_done(self.admin_url):
             migrate(self.admin_url)
+
+    def administering(self, connect_timeout: float) -> str:
+        """The address as who may change the schema, dump and restore."""
+        return waiting(self.admin_url, connect_timeout)
 
     def datastore(self, connect_timeout: float, *, projector: bool = False) -> Datastore:
         """Connections to it; with `projector`, as a role that may fold read models. Raises LedgerClosed."""

@@ -24,6 +24,7 @@ from psycopg.types.json import set_json_loads
 
 from runfold.errors import LedgerClosed, LedgerError, LedgerUnavailable, UnreadableTime
 from runfold.sessions import BEGIN_SESSION, require_own_session
+from runfold.store.address import libpq_seconds
 from runfold.store.unlocked import Unlocked
 from runfold.store.unread import ReadingCursor, ReadingServerCursor, UnreadRow
 
@@ -176,8 +177,7 @@ class Datastore:
 
     def _options(self) -> dict[str, Any]:
         """Return the connection options, for those that the URL does not set."""
-        timeout = max(2, round(self.connect_timeout))  # libpq's least
-        wanted = {"connect_timeout": timeout, "application_name": "runfold", **KEEPALIVES}
+        wanted = {"connect_timeout": libpq_seconds(self.connect_timeout), "application_name": "runfold", **KEEPALIVES}
         said = conninfo_to_dict(self.url)
         return {"autocommit": True, **{name: value for name, value in wanted.items() if name not in said}}
 

@@ -1,6 +1,7 @@
 """`runfold migrate` on a server of one's own: logins for those who use it, and where their addresses are written."""
 
 import contextlib
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,3 +68,17 @@ def test_the_addresses_of_new_logins_are_shown_once(
     assert runfold("demo", "--json").json["as_of"] == 80
     assert runfold("work", "--once", "--json").json["ok"]
     assert f"{only_admin}_reader" in runfold("url").out
+
+
+@pytest.mark.parametrize("arguments", [("migrate",), ("backup", "ledger.dump"), ("restore", "ledger.dump")])
+def test_a_server_that_never_answers_is_not_waited_for(
+    runfold: Command, only_admin: str, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    if arguments[0] == "restore":
+        Path("ledger.dump").write_bytes(b"PGDMP")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/agents"
+        monkeypatch.setenv("RUNFOLD_ADMIN_URL", address)
+        monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "1")
+        done = runfold(*arguments)
+    assert (done.code, "the database cannot be reached (connection timeout expired" in done.err) == (1, True), done.err

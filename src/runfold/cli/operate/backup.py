@@ -34,7 +34,7 @@ def backup(
         database = Database.of(settings)
         try:
             database.prepare()
-            note = back_up(database.admin_url, file, settings.pg_bin, replace=yes)
+            note = back_up(database.administering(settings.connect_timeout), file, settings.pg_bin, replace=yes)
         finally:
             database.close()
     seconds = time.monotonic() - began
@@ -74,7 +74,8 @@ def restore(
         database = Database.of(settings)
     try:
         with call.busy(f"Restoring {file}"):
-            restored = restore_file(database.admin_url, file, settings.pg_bin, MarkFile(settings.marks), drop_empty=yes)
+            url = database.administering(settings.connect_timeout)
+            restored = restore_file(url, file, settings.pg_bin, MarkFile(settings.marks), drop_empty=yes)
         datastore = Datastore(database.admin_url, settings.connect_timeout)
         try:
             log_check = LogCheck(Reader(datastore))

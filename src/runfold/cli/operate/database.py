@@ -187,7 +187,7 @@ def migrate(
     with _new_file(logins_file) as keep, call.busy("Migrating") as told:
         database = Database.of(settings)
         try:
-            applied = migrating.migrate(database.admin_url, told=told, mended=mended.append)
+            applied = migrating.migrate(database.administering(settings.connect_timeout), told=told, mended=mended.append)
             made, wanted = migrating.logins(database.admin_url, create=create_logins, keep=keep)
         finally:
             database.close()
