@@ -7,6 +7,8 @@ import pytest
 
 from runfold import Ledger
 from runfold.agui.checker import check
+from runfold.importers.ag_ui.request import LISTED
+from runfold.importers.ag_ui.subagents import NOT_STARTED
 from runfold.importers.importing import import_paths
 
 from .chats import Event, called, finished, said, started
@@ -74,6 +76,46 @@ def test_a_sub_agent_that_nobody_started_is_a_problem_and_the_rest_goes_in(ledge
     assert "'s1' was not started" in problem.reason
     (created,) = ledger.events(types=["run.created"])
     assert [message.text for message in ledger.run(created.stream).messages()] == ["Still here"]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_next_turn_answers_a_call_of_a_sub_agent_that_waits(ledger: Ledger, tmp_path: Path, apart: bool) -> None:
+    first = [
+        started(),
+        {"type": "SUBAGENT_STARTED", **SUB, "name": "looker"},
+        *of("s1", *called("c1")),
+        {"type": "SUBAGENT_FINISHED", **SUB, "outcome": {"type": "suspended"}},
+        finished(),
+    ]
+    (tmp_path / "1.json").write_text(json.dumps(first))
+    if apart:
+        assert import_paths(ledger, "ag-ui", [tmp_path]).problems == []
+    answer = {"id": "x", "role": "tool", "toolCallId": "c1", "content": "seen", **SUB}
+    sent = {"threadId": "t", "runId": "r2", "messages": [answer]}
+    (tmp_path / "2.json").write_text(json.dumps([started("r2", input=sent), *said("m2", "Done"), finished("r2")]))
+    assert import_paths(ledger, "ag-ui", [tmp_path]).problems == []
+    assert import_paths(ledger, "ag-ui", [tmp_path]).events == 0
+    (called_in,), (ended,) = ledger.events(types=["tool.called"]), ledger.events(types=["tool.succeeded"])
+    assert (ended.stream, ended.event.result) == (called_in.stream, "seen")  # type: ignore[attr-defined]
+
+
+def test_what_a_sub_agent_is_asked_in_a_list_of_messages_no_person_says(ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "e.json"
+    listed = [{"id": "u1", "role": "user", "content": "Hello"}, {"id": "u2", "role": "user", "content": "Look it up", **SUB}]
+    begun, over = {"type": "SUBAGENT_STARTED", **SUB, "name": "looker"}, {"type": "SUBAGENT_FINISHED", **SUB}
+    file.write_text(json.dumps([started(), begun, {"type": "MESSAGES_SNAPSHOT", "messages": listed}, over, finished()]))
+    told = import_paths(ledger, "ag-ui", [file])
+    spoken = [(str(added.metadata.actor), added.event.content[0].text) for added in ledger.events(types=["message.added"])]  # type: ignore[attr-defined]
+    assert spoken == [("human:user", "Hello"), ("agent:ag-ui", "Look it up")]
+    assert list(told.reports.by_kind) == [LISTED]
+
+
+def test_what_a_sub_agent_did_that_nobody_started_is_the_runs_own_and_noted(ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "e.json"
+    file.write_text(json.dumps([started(), *of("s1", *said("m1", "Hello")), finished()]))
+    told = import_paths(ledger, "ag-ui", [file])
+    assert {text: note.count for text, note in told.reports.by_kind.items()} == {NOT_STARTED: 3}
+    assert told.problems == []
 
 
 @pytest.mark.row("RV-54", "RV-67")

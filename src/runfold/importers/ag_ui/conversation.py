@@ -8,6 +8,7 @@ from typing import Any
 
 from runfold.commands.caller import Envelope
 from runfold.errors import InvalidEvent
+from runfold.handles.tool_call import ToolCall
 from runfold.ids import stable_id
 from runfold.importers.ag_ui.history import Call, History, Past
 from runfold.importers.ag_ui.told import result_told
@@ -44,6 +45,12 @@ class Stage:
             self.source_runs[run_id] = SourceRun(self.recording, run_id)
         return self.source_runs[run_id]
 
+    def ending(self, run_id: str, call_id: str, subagents: set[str]) -> ToolCall:
+        """The handle on which a call ends that a run answers: in the run of the sub-agent that made it, while that goes on."""
+        home = self.recording.known.home.get(call_id, "")
+        of_subagent = self.source_run(home) if home in subagents else None
+        return (of_subagent if of_subagent is not None and of_subagent.is_open else self.source_run(run_id)).ending(call_id)
+
     def has_state(self, run_id: str, states: int) -> bool:
         """Whether so many changes of a run's state are in: they have no ids by which that could be told."""
         return run_id in self.past or self.recording.known.states[run_id] >= states
@@ -75,6 +82,8 @@ class Conversation:
     last: str | None = None
     """The run of the latest turn."""
     runs: set[str] = field(default_factory=set)
+    subagents: set[str] = field(default_factory=set)
+    """The runs of sub-agents."""
 
     def take_asked(self, interrupt_id: str) -> Asked | None:
         """The open interrupt that an answer is for, which is open no longer then."""
@@ -186,13 +195,15 @@ class TurnWriter:
         if isinstance(failed, dict):
             error = str(failed.get("message") or error or content)
         code = str((failed or {}).get("code") or "tool_error") if isinstance(failed, dict) else "tool_error"
+        subagents = self.talk.subagents
         if isinstance(cancelled, dict):
-            self.do(lambda stage: self.source_run(stage).ending(call.id).cancel(cancelled.get("reason"), **envelope))
+            reason = cancelled.get("reason")
+            self.do(lambda stage: stage.ending(self.run_id, call.id, subagents).cancel(reason, **envelope))
         elif error is not None:
-            self.do(lambda stage: self.source_run(stage).ending(call.id).fail(error, code=code, **envelope))
+            self.do(lambda stage: stage.ending(self.run_id, call.id, subagents).fail(error, code=code, **envelope))
         else:
             result = result_told(told, content)
-            self.do(lambda stage: self.source_run(stage).ending(call.id).succeed(result, **envelope))
+            self.do(lambda stage: stage.ending(self.run_id, call.id, subagents).succeed(result, **envelope))
 
     def set_state(self, state: Any, envelope: Envelope) -> None:
         """The shared state, whole."""

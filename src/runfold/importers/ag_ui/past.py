@@ -43,7 +43,10 @@ class _Memory:
                 return
             self._talk.runs.add(run_id)
             self._talk.history.remembered[run_id] = None
-            self._talk.last = self._talk.last if is_subagents else run_id
+            if is_subagents:
+                self._talk.subagents.add(run_id)
+            else:
+                self._talk.last = run_id
         if isinstance(event, RunCreated) and run_id in self._half and event.parent is not None and event.parent.kind == "resumes":
             self._talk.resumed_by[run_id] = event.parent.run_id
         if isinstance(event, ApprovalRequested) and event.run_id in self._talk.runs:

@@ -14,6 +14,7 @@ from runfold.importers.ag_ui.told import parts_told
 from runfold.importers.sources import shaped
 
 _ACTORS = {"user": PERSON, "assistant": AGENT, "reasoning": AGENT}
+LISTED = "messages of sub-agents that only a list of messages has, kept with the run whose list it is"
 
 
 class RequestPlan:
@@ -172,7 +173,7 @@ class RequestPlan:
         past.is_void = told.get("no_message") is True
         past.activity_type = sent.activity_type or None
         message_id = None if past.is_void else past.message_id
-        envelope = self.turn.as_actor(_ACTORS.get(sent.role, CLIENT))
+        envelope = self.turn.as_actor(_spoken_by(sent))
         self.turn.say(past, envelope)
         for made in new_calls:
             self.turn.call(made.id, made.function.name, made.function.arguments, message_id, envelope)
@@ -188,6 +189,8 @@ class RequestPlan:
         self.turn.answer(call, sent.tool_call_id, sent.content, sent.error, envelope, sent.told)
 
     def _new(self, sent: Sent, parts: tuple[Any, ...], words: tuple[str, ...], index: int) -> Past:
+        if sent.subagent_run_id:
+            self.turn.report(self.turn.at.note(LISTED))
         known_as = ("sent", sent.id) if sent.id else (*words, str(index))
         message_id = self.turn.numbered("msg", *known_as)
         return Past(sent.role, parts, sent.id, message_id, self.turn.run_id)
@@ -228,3 +231,8 @@ class RequestPlan:
             return False
         self.talk.history.lengthen(known, parts)
         return True
+
+
+def _spoken_by(sent: Sent) -> str:
+    """Who says a message. What a sub-agent is asked, its agent asks."""
+    return AGENT if sent.role == "user" and sent.subagent_run_id else _ACTORS.get(sent.role, CLIENT)

@@ -10,6 +10,8 @@ from runfold.importers.ag_ui.shapes import AgUiEvent
 from runfold.importers.ag_ui.streams import Streams
 from runfold.importers.sources import Piece
 
+NOT_STARTED = "events of sub-agents that did not start in their run, taken as the run's own"
+
 
 class Answering(Protocol):
     """Who takes in the events of one run."""
@@ -36,6 +38,8 @@ class Subagents:
         """Return the sub-agent that an event is of; None where it is the run's own, or of one that nobody started."""
         if event.type.startswith("SUBAGENT_"):
             return None
+        if event.subagent_run_id and event.subagent_run_id not in self._known:
+            self._turn.report(self._turn.at.note(NOT_STARTED))
         is_call = event.type.startswith("TOOL_CALL_")
         key = (is_call, event.tool_call_id if is_call else event.message_id)
         owner = self._known.get(event.subagent_run_id) or (self._homes.get(key) if key[1] else None)
@@ -80,6 +84,7 @@ class Subagents:
         parent = above.turn if above is not None else own
         turn = TurnWriter(own.talk, own.numbered("run", "subagent", event.subagent_run_id), own.at, own.report)
         self._known[event.subagent_run_id] = self._answering(turn)
+        own.talk.subagents.add(turn.run_id)
         about = {
             "source_run_id": event.subagent_run_id,
             "parentToolCallId": event.parent_tool_call_id,
