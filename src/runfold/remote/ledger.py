@@ -134,7 +134,7 @@ class RemoteLedger(LedgerHandle):
         """Cancel runs, named or found among those that have not ended, and return what became of each, as `Ledger` does."""
         length = duration("wait", wait)
         asked = {"reason": reason, "force": force, "dry_run": dry_run, "limit": limit}
-        said = {name: list(texts(name, value)) for name, value in choice.items()}  # type: ignore[arg-type]  # one or more each
+        said = {name: list(texts(name, value)) for name, value in choice.items() if value is not None}  # type: ignore[arg-type]  # one or more each
         ids = {} if run_ids is None else {"run_ids": list(texts("run_ids", run_ids))}
         body = orjson.dumps({name: value for name, value in {**asked, **said, **ids}.items() if value is not None})
         found = self._client.request("POST", "/runs/cancel", body=body, key=uuid7().hex).items(CancelledRun)

@@ -7,6 +7,7 @@ import pytest
 
 from runfold import CancellationRequested, Ledger, RemoteLedger, Run
 from runfold.errors import InvalidEvent, UsageError
+from runfold.handles.ledgers.cancelling import RunChoice
 
 
 @pytest.fixture(params=["here", "over HTTP"])
@@ -68,6 +69,21 @@ def test_runs_are_found_by_what_they_are_of(ledger: Ledger, anywhere: Ledger | R
     for asked in ({}, {"run_ids": ["run_a"], "thread_id": "thread_a"}, {"run_ids": ["run_a", "run_b"], "limit": 1}):
         with pytest.raises(UsageError):
             anywhere.cancel_runs(**asked)  # type: ignore[arg-type]  # some of what it takes
+
+
+def test_a_list_of_nobody_never_means_everybody(ledger: Ledger, anywhere: Ledger | RemoteLedger) -> None:
+    """What a program found nobody for, or left unset, would else cancel whatever is at work."""
+    run = ledger.create_thread(agent_id="a").start_run()
+    ledger.fold("run_summaries")
+    for name in RunChoice.__annotations__:
+        for nobody in ([], (), None):
+            with pytest.raises(UsageError):
+                anywhere.cancel_runs(**{name: nobody})  # type: ignore[arg-type]  # it is one of the filters
+        with pytest.raises(UsageError, match=f"{name} is empty"):
+            anywhere.cancel_runs(**{"agent_id": "a", "thread_id": "thread_a", name: []})  # type: ignore[arg-type]
+    assert anywhere.cancel_runs([]) == []
+    assert ledger.now.run(run.id).status == "running"
+    assert [each.run_id for each in anywhere.cancel_runs(agent_id="a", user_id=None)] == [run.id]
 
 
 def test_force_asks_nobody(ledger: Ledger, anywhere: Ledger | RemoteLedger) -> None:

@@ -47,13 +47,19 @@ class RunChoice(TypedDict, total=False):
 
 
 def chosen_runs(reading: Reading, run_ids: Iterable[str] | None, choice: RunChoice, limit: int) -> list[str]:
-    """Return the ids of the runs to cancel, as they were given, or found. Raises UsageError, ReadModelBehind."""
-    if (run_ids is None) == (not choice):
+    """Return the ids of the runs to cancel, as they were given, or found. Raises UsageError, ReadModelBehind.
+
+    What is None says nothing. A list of nobody is refused: whoever made it means no run, and as a filter it would find all.
+    """
+    said = {name: texts(name, value) for name, value in choice.items() if value is not None}  # type: ignore[arg-type]
+    if (run_ids is None) == (not said):
         raise UsageError("name runs to cancel, or say which by thread, agent, user, goal, workflow or status; not both")
+    if nobody := next((name for name, values in said.items() if not values), None):
+        raise UsageError(f"{nobody} is empty, so it means no run; leave it out, or give at least one", name=nobody)
     if not 1 <= limit <= MOST:
         raise UsageError(f"limit is {limit}; it is 1 to {MOST}")
     if run_ids is None:
-        return [row.run_id for row in reading.runs(active=True, order="asc", limit=limit, **choice).items]
+        return [row.run_id for row in reading.runs(active=True, order="asc", limit=limit, **said).items]  # type: ignore[arg-type]
     found = list(dict.fromkeys(texts("run_ids", run_ids)))
     if len(found) > limit:
         raise UsageError(f"{len(found)} runs are more than can be cancelled at once; name at most {limit}")

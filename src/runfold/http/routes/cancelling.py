@@ -19,7 +19,7 @@ _FILTERS = ("thread_id", "agent_id", "user_id", "goal_id", "workflow_id", "statu
 class CancelAsked(Body):
     """Which runs to cancel: by their ids, or by what those that have not ended are of."""
 
-    run_ids: list[RunId] | None = Field(None, min_length=1, max_length=MOST)
+    run_ids: list[RunId] | None = Field(None, max_length=MOST)
     """The runs. Either these or other fields say which."""
     thread_id: list[str] | None = None
     """Only runs in these threads."""
