@@ -10,11 +10,26 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import zip_longest
 from types import UnionType
-from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 R = TypeVar("R")
 
 _signature = cache(inspect.signature)
+
+
+@cache
+def _known(method: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the names of what a method takes, those of an unpacked typed dict included; None where it takes any."""
+    hints = get_type_hints(method)
+    known: set[str] = set()
+    for parameter in list(_signature(method).parameters.values())[1:]:
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            known.add(parameter.name)
+        elif (more := next(iter(get_args(hints[parameter.name])), None)) is not None and is_typeddict(more):
+            known |= more.__annotations__.keys()
+        else:
+            return None
+    return frozenset(known)
 
 
 @cache
@@ -50,6 +65,13 @@ class MethodCall(Generic[R]):
     def make(self) -> R:
         """Call the method, and return what it returns."""
         return self.method(self.owner, *self.args, **self.kwargs)
+
+    def unknown(self) -> tuple[str, frozenset[str]] | None:
+        """Return an argument that the method does not have, if one is given, and the names of those that it has."""
+        known = _known(self.method)
+        if known is None or self.kwargs.keys() <= known:
+            return None
+        return next(name for name in self.kwargs if name not in known), known
 
     def with_lists(self) -> "MethodCall[R]":
         """Return the call in which one text that is given where a list of texts is taken is a list of one."""

@@ -118,8 +118,8 @@ class CommandRoute(Route):
 
     @cached_property
     def body(self) -> Mapping[str, Field]:
-        """The arguments that are not in the path."""
-        return {name: field for name, field in self.fields.items() if name not in self.path_names}
+        """The arguments that are not in the path. A new run's id is among them: in the path is that of the run it comes from."""
+        return {name: field for name, field in self.fields.items() if name not in self.path_names or name in self.handle_ids}
 
     @property
     def creates(self) -> bool:

@@ -10,6 +10,7 @@ from runfold.commands.caller import Caller, Envelope
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import refusal
+from runfold.errors import InvalidEvent
 from runfold.history.path import thread_tree
 from runfold.method_call import MethodCall
 from runfold.store.codec import StreamKey
@@ -51,6 +52,9 @@ class Plan(Generic[T]):
 
 def planned(call: MethodCall[Plan[T]]) -> Plan[T]:
     """Return what a call of a command's method wants done. Raises InvalidEvent for arguments that no event may hold."""
+    if found := call.unknown():  # what was meant by it would be lost
+        name, known = found
+        raise InvalidEvent(name, f"is not a known argument; {call.method.__name__} takes {', '.join(sorted(known))}")
     try:
         return call.method(call.owner, *call.args, **call.kwargs)
     except ValidationError as error:

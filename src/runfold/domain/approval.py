@@ -17,6 +17,7 @@ from runfold.domain.approval_events import (
     ApprovalVoteCast,
     ApprovalVoteRefused,
     ApprovalWithdrawn,
+    Verdict,
     Vote,
     WithdrawalCause,
 )
@@ -101,7 +102,7 @@ class Approval:
     def vote(
         self,
         voter: Actor,
-        verdict: Literal["approve", "deny"],
+        verdict: Verdict,
         comment: str | None = None,
         edited: str | None = None,
         response: dict[str, object] | None = None,
@@ -161,7 +162,7 @@ class Approval:
     def vote_too_late(
         self,
         voter: Actor,
-        verdict: Literal["approve", "deny"],
+        verdict: Verdict,
         comment: str | None = None,
         edited: str | None = None,
         response: dict[str, object] | None = None,

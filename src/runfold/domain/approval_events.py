@@ -36,11 +36,15 @@ class Choice(Value):
     description: Text | None = None
 
 
+Verdict = Literal["approve", "deny"]
+"""What a vote says."""
+
+
 class Vote(Value):
     """The vote of one voter."""
 
     voter: Label
-    verdict: Literal["approve", "deny"]
+    verdict: Verdict
     comment: Text | None = None
 
 
@@ -79,7 +83,7 @@ class VoteEvent(ApprovalEvent):
     voter: Label
     on_behalf_of: Label | None = None
     """Whose vote it is when the voter acts for somebody: neither of the two has another vote."""
-    verdict: Literal["approve", "deny"]
+    verdict: Verdict
     comment: Text | None = None
     edited_arguments_text: Text | None = None
     response: JsonObject | None = None

@@ -45,6 +45,8 @@ from runfold.domain.usage import AnyUsageEvent, CostReported, UsageCorrected, Us
 from runfold.domain.values import Json
 from runfold.errors import CommandRefused
 
+WaitingReason = Literal["input", "external"]
+"""What a run may say that it waits for. For an approval it waits by requesting one."""
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 AFTERTHOUGHTS = (
     DecisionEvaluated,
@@ -146,7 +148,7 @@ class Run:
             self.refuse("start", f"it has begun; {self._way_on()}")
         return [RunStarted(attempt=attempt, agent_version=agent_version, code_version=code_version)]
 
-    def wait(self, reason: Literal["input", "external"]) -> Events:
+    def wait(self, reason: WaitingReason) -> Events:
         """Wait for input or for something outside. To wait for an approval, request one."""
         if self.waiting_reason == reason:
             return []

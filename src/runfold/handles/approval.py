@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from runfold.commands.caller import Envelope, TimedEnvelope
 from runfold.commands.json_schema import mismatch, require_schema
@@ -17,6 +17,7 @@ from runfold.domain.approval_events import (
     ApprovalRule,
     ApprovalVoteRefused,
     Choice,
+    Verdict,
 )
 from runfold.domain.durations import later, positive_duration
 from runfold.domain.event import Event
@@ -26,7 +27,7 @@ from runfold.domain.subjects import about_question
 from runfold.domain.tool_call import Failure, ToolFailed
 from runfold.domain.values import Actor, ActorKind, ApprovalId, digest
 from runfold.errors import ApprovalsLeftOpen, CommandRefused, InvalidEvent
-from runfold.handles.calling.arguments import arguments_of, checked_id
+from runfold.handles.calling.arguments import arguments_of, checked
 from runfold.handles.calling.command import command, submitting
 from runfold.handles.calling.handle import Handle
 from runfold.handles.calling.judging import UNKNOWN, judgement
@@ -41,7 +42,7 @@ class Approval(Handle):
     @command
     def vote(
         self,
-        verdict: Literal["approve", "deny"],
+        verdict: Verdict,
         *,
         comment: str | None = None,
         arguments: Any = None,
@@ -55,6 +56,7 @@ class Approval(Handle):
         says in `comment` is what the agent hears. With `expected_open`, refused where the run waits for other approvals
         than those.
         """
+        checked(Verdict, "verdict", verdict)
         if verdict == "deny" and (arguments is not None or response is not None):
             raise InvalidEvent("verdict", "is deny: nothing is done with `arguments` or `response` then; leave them out")
         edited = None if arguments is None else arguments_of(arguments)[0]
@@ -120,7 +122,7 @@ class Approval(Handle):
 
     def _vote(
         self,
-        verdict: Literal["approve", "deny"],
+        verdict: Verdict,
         comment: str | None,
         edited: str | None,
         response: dict[str, Any] | None,
@@ -253,7 +255,7 @@ def request_approval(  # noqa: PLR0913  one for each thing that can be said of w
             approver_kinds=None if approver_kinds is None else tuple(approver_kinds),
         ),
     )
-    asked_id = checked_id(ApprovalId, "approval_id", approval_id) if approval_id else self.executor.new_id("approval")
+    asked_id = self.executor.new_id("approval") if approval_id is None else checked(ApprovalId, "approval_id", approval_id)
 
     def decide(session: Session) -> None:
         run, approval = run_state(session, self.id, envelope), session.new(ApprovalState, asked_id)

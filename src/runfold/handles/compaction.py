@@ -25,7 +25,7 @@ def compact_context(
 ) -> Plan[Receipt]:
     """Record that the model's memory was cut: from here on it sees the summary, what was kept, and what comes later."""
     compacted = ContextCompacted(
-        compaction_id=compaction_id or self.executor.new_id("compaction"),
+        compaction_id=self.executor.new_id("compaction") if compaction_id is None else compaction_id,
         trigger=trigger,
         tokens_before=tokens_before,
         tokens_after=tokens_after,

@@ -15,7 +15,7 @@ from runfold.domain.thread import MAIN
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.values import RunId, digest
 from runfold.errors import InvalidEvent, RunNotFound
-from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.executor import Executor
 from runfold.handles.calling.handle import Handle
 from runfold.ids import stable_id
@@ -72,6 +72,7 @@ class Creation:
         goal = request.get("goal")
         if isinstance(url := request.get("callback_url"), str):
             executor.require_address(url, "callback_url")
+        checked(ParentKind, "kind", request.get("kind", "continues"))
         self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
         self._wanted = RunCreated(
             thread_id=thread_id or "thread_0",
@@ -87,7 +88,7 @@ class Creation:
             metadata=request.get("metadata", {}),
         )
         given = request.get("run_id")
-        self.run_id = checked_id(RunId, "run_id", given) if given else self._id_for_key() or self._executor.new_id("run")
+        self.run_id = checked(RunId, "run_id", given) if given is not None else self._id_for_key() or self._executor.new_id("run")
 
     def decide(self, session: Session) -> None:
         """Create the run, and begin it if that was asked too."""

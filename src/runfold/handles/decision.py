@@ -132,7 +132,7 @@ def decide(
     **envelope: Unpack[Envelope],
 ) -> Plan[Decision]:
     """Record a choice among options, by the id of the chosen one. `also_chosen` names others that were chosen with it."""
-    made_id = decision_id or self.executor.new_id("dec")
+    made_id = self.executor.new_id("dec") if decision_id is None else decision_id
     models = tuple(option if isinstance(option, Option) else Option.model_validate(option, strict=False) for option in options)
 
     def decide(run: RunState) -> list[Event]:
@@ -140,7 +140,7 @@ def decide(
             decision_id=made_id,
             ordinal=run.decisions.next_ordinal,
             decision_type=decision_type,
-            node_id=node_id or run.steps.node_id,
+            node_id=run.steps.node_id if node_id is None else node_id,
             intent=intent,
             options=models,
             chosen_option_id=chosen,
@@ -168,7 +168,7 @@ def report_problem(
 ) -> Plan[Problem]:
     """Report something wrong. Allowed after the run's end too."""
     problem = ProblemReported(
-        problem_id=problem_id or self.executor.new_id("prob"),
+        problem_id=self.executor.new_id("prob") if problem_id is None else problem_id,
         severity=severity,
         description=description,
         root_cause=root_cause,

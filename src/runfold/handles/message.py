@@ -109,7 +109,7 @@ def add_message(
         raise InvalidEvent("keep_approvals", "contradicts `auto_deny`: leave one of them out")
     content = () if streaming and not content else content
     has_more = not (name is tool_call_id is author is activity_type is encrypted_value is None)  # mostly there is only content
-    made_id = None if message_id else self.executor.new_id("msg")
+    made_id = self.executor.new_id("msg") if message_id is None else None
     message = plain_message(made_id, role, content, streaming=streaming) if made_id and not has_more else None
     if message is None:
         said: dict[str, Any] = {"message_id": made_id or message_id, "role": role, "streaming": streaming}

@@ -14,13 +14,18 @@ from runfold.domain.approval_events import WithdrawalCause
 from runfold.domain.durations import later, positive_duration
 from runfold.domain.event import Event
 from runfold.domain.run import Run as RunState
+from runfold.domain.run import WaitingReason
 from runfold.domain.run_events import RunLeaseRenewed, StuckRule
 from runfold.domain.tool_call import Failure
 from runfold.domain.values import Actor
 from runfold.errors import CancellationRequested, CommandRefused
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.command import command
 from runfold.handles.calling.handle import Handle
 from runfold.handles.calling.run_plan import run_plan, run_state
+
+AfterLease = Literal["claimable", "failed"]
+"""What becomes of a run whose worker let the lease expire."""
 
 
 @command
@@ -50,7 +55,8 @@ def claim(
 
     Refused while another holds it; after its lease expired, unless `take_over`.
     """
-    execution, length = execution_id or self.executor.new_id("exec"), positive_duration("lease", lease)
+    execution = self.executor.new_id("exec") if execution_id is None else execution_id
+    length = positive_duration("lease", lease)
 
     def decide(run: RunState) -> list[Event]:
         now = self.executor.clock()
@@ -84,13 +90,14 @@ def expire_lease(
     self: Handle,
     execution_id: str,
     *,
-    then: Literal["claimable", "failed"] = "claimable",
+    then: AfterLease = "claimable",
     **envelope: Unpack[Envelope],
 ) -> Plan[Receipt]:
     """Record that a worker did not renew its lease in time: the run is stuck, and any worker may claim it, or it fails.
 
     Refused before the lease expires. Where that execution holds the run no more, nothing changes.
     """
+    checked(AfterLease, "then", then)
 
     def work(session: Session) -> None:
         run = run_state(session, self.id, envelope)
@@ -115,8 +122,9 @@ def release(self: Handle, execution_id: str, reason: str | None = None, **envelo
 
 
 @command
-def wait(self: Handle, reason: Literal["input", "external"], **envelope: Unpack[Envelope]) -> Plan[Receipt]:
+def wait(self: Handle, reason: WaitingReason, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
     """Wait for input or for something outside. For an approval, `request_approval`."""
+    checked(WaitingReason, "reason", reason)
     return run_plan(self.id, lambda run: run.wait(reason), envelope)
 
 

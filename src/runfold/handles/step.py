@@ -87,7 +87,7 @@ def start_step(
     self: Handle, name: str, *, node_id: str | None = None, step_id: str | None = None, **envelope: Unpack[Envelope]
 ) -> Plan[Step]:
     """Begin a step."""
-    started = StepStarted(step_id=step_id or self.executor.new_id("step"), name=name, node_id=node_id)
+    started = StepStarted(step_id=self.executor.new_id("step") if step_id is None else step_id, name=name, node_id=node_id)
     return run_plan(self.id, lambda run: run.steps.start(started), envelope, child_of(self, Step, started.step_id))
 
 
@@ -103,7 +103,7 @@ def start_model_call(
 ) -> Plan[ModelCall]:
     """Record that a request goes to a model."""
     started = ModelCallStarted(
-        model_call_id=model_call_id or self.executor.new_id("mcall"),
+        model_call_id=self.executor.new_id("mcall") if model_call_id is None else model_call_id,
         provider=provider,
         request_model=request_model,
         prompt_message_ids=tuple(prompt_message_ids),

@@ -54,13 +54,13 @@ class ToolCall(Child):
         A call that needs approval names the granted one, which is consumed in the same transaction: once, only for the
         arguments that were approved (`arguments_text`, or else those of the grant), and before the approval's `expires_at`.
         """
-        key = execution_key or self.executor.new_id("exec")
+        key = self.executor.new_id("exec") if execution_key is None else execution_key
         approval_id = approval.id if isinstance(approval, Approval) else approval
 
         def work(session: Session) -> None:
             now, whose = judgement(self.executor, envelope)
             run = run_state(session, self.run_id, envelope)
-            granted = session.approval(approval_id) if approval_id else None
+            granted = session.approval(approval_id) if approval_id is not None else None
             if granted is not None and granted.request.call_id != self.id:
                 granted.refuse("start_tool", f"it is for {granted.request.call_id or 'no tool call'}, not {self.id}")
             if granted is not None and granted.request.run_id != run.id:
@@ -187,7 +187,7 @@ def call_tool(
     """Record that the agent asked for a tool. `arguments` as text is kept to the letter; else it is JSON."""
     text, parsed = arguments_of(arguments)
     called = ToolCalled(
-        call_id=call_id or self.executor.new_id("call"),
+        call_id=self.executor.new_id("call") if call_id is None else call_id,
         name=name,
         arguments_text=text,
         arguments=parsed,

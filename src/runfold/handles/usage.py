@@ -87,14 +87,15 @@ def usage(  # noqa: PLR0913  one for each thing that can be said of what was use
         web_search_requests=web_search_requests,
         reasoning_beside=reasoning_beside,
     )
-    recorded_id = usage_id or (f"usage_{model_call_id}" if model_call_id else self.executor.new_id("usage"))
+    if usage_id is None:
+        usage_id = self.executor.new_id("usage") if model_call_id is None else f"usage_{model_call_id}"
 
     def decide(run: RunState) -> list[Event]:
         used = UsageRecorded(
-            usage_id=recorded_id,
+            usage_id=usage_id,
             model_call_id=model_call_id,
             step_id=step_id,
-            node_id=node_id or run.steps.node_id,
+            node_id=run.steps.node_id if node_id is None else node_id,
             provider=provider,
             model=model,
             tokens=tokens,
@@ -103,7 +104,7 @@ def usage(  # noqa: PLR0913  one for each thing that can be said of what was use
         )
         return run.usages.record(used)
 
-    return run_plan(self.id, decide, envelope, child_of(self, Usage, recorded_id))
+    return run_plan(self.id, decide, envelope, child_of(self, Usage, usage_id))
 
 
 @command
@@ -126,7 +127,7 @@ def report_cost(
     """
     cost = CostReported.model_validate(
         {
-            "cost_id": cost_id or self.executor.new_id("cost"),
+            "cost_id": self.executor.new_id("cost") if cost_id is None else cost_id,
             "usage_id": usage_id,
             "node_id": node_id,
             "provider": provider,

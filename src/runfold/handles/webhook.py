@@ -16,7 +16,7 @@ from runfold.domain.values import Actor, WebhookId, texts
 from runfold.domain.webhook import OWN_TYPES, WebhookCreated, WebhookFilter
 from runfold.domain.webhook import Webhook as WebhookState
 from runfold.errors import InvalidEvent
-from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.command import command, submitting
 from runfold.handles.calling.executor import Executor
 from runfold.handles.calling.handle import Handle
@@ -103,7 +103,7 @@ def creation(executor: Executor, created: WebhookCreated, webhook_id: str | None
     Raises InvalidEvent for an address that nothing may be sent to, ThreadNotFound, RunNotFound.
     """
     executor.require_address(created.url, "url")
-    created_id = checked_id(WebhookId, "webhook_id", webhook_id) if webhook_id else executor.new_id("webhook")
+    created_id = executor.new_id("webhook") if webhook_id is None else checked(WebhookId, "webhook_id", webhook_id)
 
     def decide(session: Session) -> None:
         webhook = session.new(WebhookState, created_id)

@@ -61,10 +61,10 @@ def arguments_of(arguments: Any) -> tuple[str, Any]:
         return arguments, None
 
 
-def checked_id(kind: Any, name: str, id: str) -> str:
-    """Return an id that a caller gave, if it may be one. Raises InvalidEvent."""
+def checked(kind: Any, name: str, given: str) -> str:
+    """Return an id or a word that a caller gave, if it may be one. Raises InvalidEvent."""
     try:
-        return str(_adapter(kind).validate_python(id, strict=True))
+        return str(_adapter(kind).validate_python(given, strict=True))
     except ValidationError as error:
         raise InvalidEvent(name, refusal(error).reason) from None
 

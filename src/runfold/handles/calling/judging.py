@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from runfold.commands.caller import TimedEnvelope
 from runfold.errors import InvalidEvent
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.executor import Executor
 
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
@@ -25,7 +26,8 @@ def judgement(executor: Executor, envelope: TimedEnvelope) -> Judgement:
     say when it happened.
     """
     now, happened_at = executor.clock(), envelope.get("occurred_at")
-    if envelope.get("times_judged_by") is not None:
+    if (whose := envelope.get("times_judged_by")) is not None:
+        checked(Literal["producer"], "times_judged_by", whose)
         executor.require_scope("import")
         if happened_at is None:
             raise InvalidEvent("occurred_at", "is needed with times_judged_by: it is the producer's time")

@@ -35,7 +35,7 @@ from runfold.domain.security import (
 )
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
-from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.local import CallerExecutor
 from runfold.history.views import View
 from runfold.store.reading.reader import LATEST, Reader
@@ -87,7 +87,7 @@ class Keyring:
         envelope: Envelope,
     ) -> NewKey:
         """Make a key, as `TenantLedger.create_key` says. Raises InvalidEvent, DuplicateWithDifferentContent."""
-        made_id = checked_id(KeyId, "key_id", key_id) if key_id else self._executor.new_id("key")
+        made_id = self._executor.new_id("key") if key_id is None else checked(KeyId, "key_id", key_id)
         secret, stream = secrets.token_urlsafe(32), key_stream(made_id)
         created = _created(owner, scopes, label, self._expiry(expires_in), secret)
 
@@ -160,7 +160,7 @@ def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at
 
 def _is_key_id(id: str) -> bool:
     try:
-        checked_id(KeyId, "key_id", id)
+        checked(KeyId, "key_id", id)
     except InvalidEvent:
         return False
     return True

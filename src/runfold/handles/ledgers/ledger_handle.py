@@ -11,7 +11,7 @@ from runfold.domain.thread import ThreadCreated
 from runfold.domain.values import ThreadId
 from runfold.domain.webhook import WebhookContent, WebhookCreated, WebhookFormat
 from runfold.handles.approval import Approval
-from runfold.handles.calling.arguments import checked_id
+from runfold.handles.calling.arguments import checked
 from runfold.handles.calling.command import command, submitting
 from runfold.handles.calling.executor import Executor
 from runfold.handles.calling.handle import Handle
@@ -42,7 +42,7 @@ class LedgerHandle(Handle):
         created = ThreadCreated(
             agent_id=agent_id, user_id=user_id, title=title, metadata=metadata or {}, external_ref=external_ref
         )
-        created_id = checked_id(ThreadId, "thread_id", thread_id) if thread_id else self.executor.new_id("thread")
+        created_id = self.executor.new_id("thread") if thread_id is None else checked(ThreadId, "thread_id", thread_id)
 
         def decide(session: Session) -> None:
             thread = session.new(ThreadState, created_id)

@@ -1,0 +1,112 @@
+"""What a command is given is taken, or refused by its name: here and over HTTP alike, nothing of it is lost without a word."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+from runfold import InvalidEvent, Ledger, RemoteLedger
+from runfold.api.route import MISSING, CommandRoute, id_name
+from runfold.api.table import COMMANDS
+from runfold.errors import LedgerError
+from runfold.handles.calling.handle import Handle
+from tests.http.every_route import body_of
+
+Anywhere = Ledger | RemoteLedger
+ADDRESS = "https://hooks.example.com/runfold"
+
+
+@pytest.fixture(params=["here", "over HTTP"])
+def anywhere(request: pytest.FixtureRequest, ledger: Ledger) -> Iterator[Anywhere]:
+    """The ledger, opened or connected to."""
+    if request.param == "here":
+        yield ledger
+        return
+    with Ledger.connect(request.getfixturevalue("address"), "rf_any") as remote:
+        yield remote
+
+
+def something_of_everything(ledger: Ledger) -> dict[str, str]:
+    """What ids lead to, where a command would take effect if nothing were wrong with what it is given."""
+    run = ledger.create_thread(agent_id="support", thread_id="thread_1").start_run(run_id="run_1")
+    run.call_tool("find_order", call_id="call_1")
+    run.add_message("user", "hello", message_id="message_1")
+    other = ledger.thread("thread_1").start_run(run_id="run_2", parent=None)
+    other.request_approval("refund", approval_id="approval_1", expires_in="1h")
+    ledger.thread("thread_1").name_head("other", other)
+    ledger.create_webhook(ADDRESS, webhook_id="webhook_1")
+    streams = {f"{kind}_id": f"{kind}_1" for kind in ("thread", "run", "approval", "webhook")}
+    return streams | {"message_id": "message_1", "call_id": "call_1"}
+
+
+def calling(ledger: Anywhere, route: CommandRoute, ids: dict[str, str]) -> Callable[..., Any]:
+    """A command as somebody calls it, with no more than it needs; what is given stands for what would be."""
+    handle: Handle = route.handle(ledger, {name: ids.get(name, "x") for name in route.handle_ids})
+    needed = {name: "other" for name in route.path_names if name not in route.handle_ids} | body_of(route)
+    needed |= {"url": ADDRESS} if "url" in needed else {}
+    return lambda **given: getattr(handle, route.method.__name__)(**needed | given)
+
+
+def words(kind: Any) -> bool:
+    """Return whether a type is one of some words, or a list of them, or nothing."""
+    return get_origin(kind) is Literal or any(words(member) for member in get_args(kind))
+
+
+def refused_path(call: Callable[..., Any], name: str, given: Any) -> str:
+    """The path at which an argument is refused, or what came instead."""
+    try:
+        return f"taken: {call(**{name: given})!r}"
+    except InvalidEvent as refused:
+        return refused.path
+    except LedgerError as refused:
+        return f"refused otherwise: {refused}"
+
+
+def test_what_a_command_does_not_have_is_refused_by_its_name(ledger: Ledger, anywhere: Anywhere) -> None:
+    ids = something_of_everything(ledger)
+    before = ledger.position()
+    found = {route.name: refused_path(calling(anywhere, route, ids), "backgroud", True) for route in COMMANDS}
+    assert found == {route.name: "backgroud" for route in COMMANDS}
+    assert ledger.position() == before
+
+
+def test_a_word_that_is_none_of_those_it_may_be_is_refused_by_its_name(ledger: Ledger, anywhere: Anywhere) -> None:
+    ids = something_of_everything(ledger)
+    before = ledger.position()
+    asked = [(route, name) for route in COMMANDS for name, field in route.body.items() if words(field.type)]
+    found = {(route.name, name): refused_path(calling(anywhere, route, ids), name, "approval") for route, name in asked}
+    assert {key: path for key, path in found.items() if path.partition(".")[0] != key[1]} == {}
+    assert {("runs.wait", "reason"), ("runs.expire_lease", "then"), ("branches.create", "kind")} <= found.keys()
+    assert ledger.position() == before
+
+
+def test_an_id_of_no_characters_is_none_of_ones_own_and_is_never_made_up_for(ledger: Ledger, anywhere: Anywhere) -> None:
+    ids = something_of_everything(ledger)
+    before = ledger.position()
+    made = [(route, id_name(get_args(route.answer)[0])) for route in COMMANDS if route.creates]
+    more = [
+        (route, name)
+        for route in COMMANDS
+        for name in ("execution_id", "execution_key", "cost_id", "compaction_id", "node_id", "key")
+        if name in route.body and route.body[name].default is not MISSING
+    ]
+    found = {(route.name, name): refused_path(calling(anywhere, route, ids), name, "") for route, name in [*made, *more]}
+    assert found == {(route, name): name for route, name in found}
+    assert ("branches.create", "run_id") in found
+    assert ledger.position() == before
+
+
+@pytest.mark.parametrize("route", [route for route in COMMANDS if route.creates], ids=lambda route: route.name)
+def test_whatever_a_command_creates_may_have_an_id_of_ones_own_over_http(route: CommandRoute) -> None:
+    assert id_name(get_args(route.answer)[0]) in route.body
+
+
+def test_a_branch_has_the_id_that_it_is_given(ledger: Ledger, anywhere: Anywhere) -> None:
+    run = anywhere.create_thread(agent_id="support").start_run()
+    assert run.branch(run_id="run_what_if").id == "run_what_if"
+    again = run.branch(run_id="run_what_if")
+    assert (again.id, again.receipt.appended) == ("run_what_if", 0)
+    with anywhere.batch() as batch:
+        other = batch.run(run.id).branch()
+        named = batch.run(run.id).branch(run_id="run_named")
+    assert [ledger.now.run(each).parent.run_id for each in ("run_what_if", other.id, named.id)] == [run.id] * 3  # type: ignore[union-attr]
