@@ -1,7 +1,8 @@
 """Taking, answering, retrying and parking the events of a named subscription."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import httpx2
@@ -190,6 +191,51 @@ def test_a_consumer_that_rejects_is_not_given_what_is_behind(named: Named, runs:
             else:
                 consumer.acknowledge(delivery)
     assert seen == [(runs[0].id, 1), (runs[1].id, 1)]
+
+
+@contextlib.contextmanager
+def away(database: TestDatabase) -> Iterator[None]:
+    """Nobody reaches the database, as while its server starts again."""
+    with psycopg.connect(database.admin_url, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database.name])
+        yield
+        admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+
+
+def test_a_consumer_that_follows_goes_on_where_it_was_when_the_database_was_away(database: TestDatabase, runs: list[Run]) -> None:
+    impatient = Ledger.open(settings=database.settings.model_copy(update={"connect_timeout": 0.5}))
+    billing = impatient.subscription("billing")
+    billing.put()
+    seen: list[int] = []
+    failed: list[Exception] = []
+
+    def follow() -> None:
+        try:
+            for delivery in consumer:
+                seen.append(delivery.recorded.position)
+                consumer.acknowledge(delivery)
+                if len(seen) == 3:
+                    ask.set()
+                    gone.wait(30)
+        except Exception as error:
+            failed.append(error)
+
+    ask, gone = threading.Event(), threading.Event()
+    with billing.consume(batch=3) as consumer:
+        following = threading.Thread(target=follow)
+        following.start()
+        assert ask.wait(30)
+        with away(database):
+            gone.set()
+            with pytest.raises(LedgerUnavailable):
+                next(billing.consume(follow=False))
+        until(lambda: len(seen) == 8 or failed)
+        consumer.stop()
+        following.join()
+    assert (failed, seen) == ([], [*range(1, 9)])
+    assert billing.view().lag == 0
+    impatient.close()
 
 
 def test_an_answer_of_a_consumer_that_was_not_taken_is_given_again(

@@ -237,7 +237,7 @@ class Following(Generic[E]):
         """Note that a source failed, which was asked at `since`. It is asked again, unless that is in vain."""
         self.disconnected(now, float(getattr(error, "retry_after", 0.0)), since)
         patience = self._retries.patience
-        if not _passes(error) or (patience is not None and now - self._failing_since >= patience):
+        if not passes(error) or (patience is not None and now - self._failing_since >= patience):
             self._failed, self._failures, self.retry_at = error, 0, now
 
     def disconnected(self, now: float, least: float = 0.0, since: float | None = None) -> None:
@@ -256,6 +256,6 @@ class Following(Generic[E]):
         self._refused = error
 
 
-def _passes(error: LedgerError) -> bool:
+def passes(error: LedgerError) -> bool:
     """Return whether an error may be over in a moment."""
     return isinstance(error, TooManyRequests) or (isinstance(error, LedgerUnavailable) and error.retriable)

@@ -8,8 +8,9 @@ from typing import Any, Self, Unpack
 from uuid import UUID
 
 from runfold.domain.values import texts
-from runfold.errors import UsageError
+from runfold.errors import LedgerError, UsageError
 from runfold.feed.asked import After, EventFilter
+from runfold.feed.following import passes
 from runfold.logs import logger
 from runfold.queries.lists.where import number
 from runfold.store.cursor import MOST_POSITION
@@ -29,6 +30,8 @@ from runfold.subscriptions.views import (
 
 WAIT_SECONDS = 2.0
 """For how long a consumer waits for events before it looks whether it was stopped."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds until a consumer asks again where the database or the server is away, twice as many each time."""
 
 
 class NamedSubscription:
@@ -149,7 +152,7 @@ class Consumer:
     """Gives one event after the other: acknowledge each, or reject it, before the next is asked for or later.
 
     What is acknowledged goes to the ledger with the batch, when its lease is half over, or when the consumer ends; what is not is
-    given back then.
+    given back then. While the database or the server is away, one that follows waits and asks again.
     """
 
     def __init__(self, subscription: NamedSubscription, consumer: str | None, batch: int, *, follow: bool) -> None:
@@ -166,13 +169,22 @@ class Consumer:
         return self
 
     def __next__(self) -> Delivery:
+        pause = FIRST_PAUSE
         while not self._stopped.is_set():
-            if self._held:
-                if time.monotonic() >= self._renew_at:
-                    self._renew()
-                    continue
+            if self._held and time.monotonic() < self._renew_at:
                 return self._held.popleft()
-            self._take()
+            try:
+                if self._held:
+                    self._renew()
+                else:
+                    self._take()
+            except LedgerError as error:
+                if not (self._follow and passes(error)):
+                    raise
+                self._stopped.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
         raise StopIteration
 
     def acknowledge(self, delivery: Delivery) -> None:
