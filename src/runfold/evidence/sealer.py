@@ -19,11 +19,13 @@ from runfold.errors import LedgerError, LedgerUnavailable, SealingRefused
 from runfold.evidence.publishing.places import places
 from runfold.evidence.publishing.publisher import Publisher
 from runfold.evidence.publishing.witnessing import Witnessing
-from runfold.evidence.sealing.comparing import StoredTree, stored_trees
+from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees
 from runfold.evidence.sealing.sealing import QUERIES, Log, Sealed, seal
 from runfold.evidence.sealing.signing import Signer, read_signer
 from runfold.ledger import Ledger
 from runfold.logs import logger
+from runfold.proofs.note import Checkpoint
+from runfold.proofs.tiles import ReadTile
 from runfold.store.datastore import Connection, Datastore
 
 NAME = "sealer"
@@ -60,6 +62,8 @@ class Sealer:
         self._backend: int | None = None
         """The session over which everything was compared."""
         self._signer: Signer | None = None
+        self._signed: dict[str, Checkpoint] = {}
+        """What this process signed last, by the names of trees."""
         self._all_sealed_at = -math.inf
         """When there was nothing more to seal, by the clock of this process."""
 
@@ -81,9 +85,10 @@ class Sealer:
     def _sealed(self, breathe: Callable[[], object] | None) -> Reacted:
         try:
             with self._compared() as connection:
-                sealed = seal(connection, self._keys, self._require_new, breathe=breathe)
+                sealed = seal(connection, self._keys, self._require_new, self._require_gone_on, breathe=breathe)
                 if sealed is not None:
                     self._tell(sealed)
+                    self._signed |= {each.origin: each for each in sealed.signed}
                 waits_since: datetime | None = self._one(connection, "waiting")
                 if sealed is None or not sealed.has_more:
                     self._all_sealed_at = time.monotonic()
@@ -164,6 +169,15 @@ class Sealer:
             if (note := self._witnessing.publishable(connection, tree)) is not None:
                 notes[tree.origin] = note
         self._publisher.publish(connection, notes)
+
+    def _require_gone_on(self, log: Log, read: ReadTile) -> None:
+        """Raise SealingRefused for a tree that does not go on from what this process signed last of it."""
+        if (before := self._signed.get(log.origin)) is None:
+            return
+        found = compare(before, log.origin, log.size, read)
+        if found.verdict != "consistent":
+            step = "nothing more is signed; run `runfold verify --full`, and see that it is the right database"
+            raise SealingRefused(f"{found.verdict}: of the checkpoint that was signed here last, {found.fact}", step)
 
     def _require_new(self, log: Log) -> None:
         """Raise SealingRefused where a place holds checkpoints of a tree that is only begun: the database was put back."""

@@ -85,6 +85,23 @@ def test_a_tenant_that_was_taken_away_whole_is_missed(stage: Stage, full: bool) 
     assert (missing.kind, "as where a tenant was taken away" in missing.fact) == ("missing", True)
 
 
+def test_who_seals_signs_nothing_that_does_not_go_on_from_what_it_signed_last(stage: Stage) -> None:
+    sealer = Sealer(stage.ledger)
+    stage.ledger.run("run_1").add_message("user", "one more")
+    sealer.seal_all()
+    stage.admin.execute("UPDATE runfold.log SET state = '{}' WHERE notification_id = 5")
+    for table in SEALED:
+        if table != "sealed_logs":
+            stage.admin.execute(f"DELETE FROM runfold.{table}")
+    stage.admin.execute("UPDATE runfold.sealed_logs SET size = 0, map_size = 0")
+    stage.admin.execute(ANEW)
+    with pytest.raises(SealingRefused, match="forked: of the checkpoint that was signed here last"):
+        sealer.react()
+    assert stage.admin.execute("SELECT count(*) FROM runfold.sealed_checkpoints").fetchone() == (0,), "nothing was signed"
+    with pytest.raises(SealingRefused, match="rolled back"):  # by what was published, now that all is compared again
+        sealer.react()
+
+
 ANEW = "UPDATE runfold.sealed_position SET position = 0"
 OTHERS = {
     "a second tree": "INSERT INTO runfold.sealed_logs (tenant_id, generation, origin, previous_note, reason)"

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from psycopg.rows import tuple_row
@@ -21,7 +22,7 @@ from runfold.proofs.leaf import SALT_BYTES, Leaf
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.stored import StoredEvent
 from runfold.proofs.thread_map import key_of
-from runfold.proofs.tiles import Growing
+from runfold.proofs.tiles import Growing, ReadTile
 from runfold.store.datastore import Connection
 from runfold.store.queries import named_queries
 from runfold.store.unread import UnreadRow
@@ -64,6 +65,7 @@ class Sealed:
     events: int = 0
     has_more: bool = False
     alarms: list[str] = field(default_factory=list)
+    signed: list[Checkpoint] = field(default_factory=list)
 
 
 def digested(row: tuple[Any, ...], kept_salt: bytes | None = None) -> Digested:
@@ -78,14 +80,16 @@ def seal(
     connection: Connection,
     signer: Callable[[bool], Signer],
     began: Callable[[Log], object] = lambda _: None,
+    goes_on: Callable[[Log, ReadTile], object] = lambda _log, _read: None,
     *,
     breathe: Callable[[], object] | None = None,
 ) -> Sealed | None:
     """Seal what follows, or a part of it; None while another sealer is at it. Raises psycopg.Error, SealingRefused.
 
     `signer` returns the keys; it is told whether anything was sealed before. `began` is told of a tree that is begun, and
-    raises where it may not be. With `breathe` a few events are sealed at a time, and it is called in between: the same is
-    sealed, and neither this process nor the server is busy for long at a time.
+    raises where it may not be; `goes_on` of each that is to be signed, with how to read its tiles. With `breathe` a few events
+    are sealed at a time, and it is called in between: the same is sealed, and neither this process nor the server is busy for
+    long at a time.
     """
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         begun = cursor.execute(QUERIES["begin"]).fetchone()
@@ -107,7 +111,8 @@ def seal(
             sealed.position, sealed.events = found[-1].event.position, sealed.events + len(found)
         if sealed.events:
             reach("leaves written")
-        _sign(cursor, sealed, list(grown.values()), lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,)))
+        keys = lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,))  # noqa: E731
+        _Signing(cursor, goes_on, keys).sign(sealed, grown.values())
         reach("signed")
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
@@ -214,25 +219,34 @@ def not_own(cursor: Any, tenant_id: str, generation: int, origin: str) -> str | 
     return None
 
 
-def _sign(cursor: Any, sealed: Sealed, grown: list[Log], signer: Callable[[], Signer]) -> None:
-    """Sign what trees are now. Once nothing waits, it is said of each thread how many events it has, too."""
-    if sealed.has_more:
-        for log in grown:
-            _checkpoint(cursor, log, None, signer())
-        return
-    for tenant_id, generation, origin, size, map_size in cursor.execute(QUERIES["without map"]).fetchall():
-        log = Log(tenant_id, generation, origin, size)
-        _checkpoint(cursor, log, make_map(cursor, tenant_id, generation, map_size), signer())
+@dataclass
+class _Signing:
+    """Signs trees as they are now."""
 
+    cursor: Any
+    goes_on: Callable[[Log, ReadTile], object]
+    signer: Callable[[], Signer]
 
-def _checkpoint(cursor: Any, log: Log, map_root: bytes | None, signer: Signer) -> None:
-    whose = [log.tenant_id, log.generation]
-    if fact := not_own(cursor, log.tenant_id, log.generation, log.origin):
-        raise SealingRefused(fact, "somebody changed the sealed log in the database; put it back from a backup")
-    root = Growing(log.size, lambda level, number: _tile(cursor, log, level, number)).root()
-    (position,) = cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
-    note = signer.sign(Checkpoint(log.origin, log.size, root, map_root))
-    cursor.execute(QUERIES["store checkpoint"], [*whose, log.size, position, root, map_root, note])
+    def sign(self, sealed: Sealed, grown: Iterable[Log]) -> None:
+        """Sign those that have grown. Once nothing waits, it is said of each thread how many events it has, too."""
+        if sealed.has_more:
+            sealed.signed += [self._checkpoint(log, None) for log in grown]
+            return
+        for tenant_id, generation, origin, size, map_size in self.cursor.execute(QUERIES["without map"]).fetchall():
+            log = Log(tenant_id, generation, origin, size)
+            sealed.signed.append(self._checkpoint(log, make_map(self.cursor, tenant_id, generation, map_size)))
+
+    def _checkpoint(self, log: Log, map_root: bytes | None) -> Checkpoint:
+        whose = [log.tenant_id, log.generation]
+        if fact := not_own(self.cursor, log.tenant_id, log.generation, log.origin):
+            raise SealingRefused(fact, "somebody changed the sealed log in the database; put it back from a backup")
+        read = cache(lambda level, number: _tile(self.cursor, log, level, number))
+        self.goes_on(log, read)
+        signed = Checkpoint(log.origin, log.size, Growing(log.size, read).root(), map_root)
+        (position,) = self.cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
+        stored = [*whose, log.size, position, signed.root, map_root, self.signer().sign(signed)]
+        self.cursor.execute(QUERIES["store checkpoint"], stored)
+        return signed
 
 
 def grow(cursor: Any, log: Log, events: list[Digested]) -> None:
