@@ -1,5 +1,6 @@
 """Folders that are followed: whatever comes, in whatever pieces, the ledger ends as if all had been imported at once."""
 
+import errno
 import gzip
 import json
 import os
@@ -140,6 +141,43 @@ def test_what_is_cut_off_renamed_or_deleted_stays_in_the_ledger(follower: Any, l
     first.write()
     following.look()
     assert len(state(ledger)["messages"]) == len(before["messages"]) + 1
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_may_not_be_looked_at_is_told_and_the_rest_goes_in(
+    follower: Any, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    session(tmp_path, 1)
+    session(closed, 2)
+    with monkeypatch.context() as patched:  # root may look at everything
+        if listed:
+            patched.setattr(Path, "stat", refusing(Path.stat, lambda path: path.parent == closed))
+        else:
+            patched.setattr(os, "scandir", refusing(os.scandir, lambda path: Path(path) == closed))
+        problems: list[Problem] = []
+        following = follower(problem=problems.append)
+        for _ in range(3):
+            following.look()
+        (problem,), (same,) = problems, import_paths(ledger, "claude-code", [tmp_path]).problems
+    assert problem == same
+    assert problem.file == str(closed / "2.jsonl" if listed else closed)
+    assert "Permission denied" in problem.reason
+    assert (following.followed.files, len(following.followed.threads)) == (1, 1)
+    following.look()
+    assert (following.followed.files, len(following.followed.threads)) == (2, 2), "now it may be"
+
+
+def refusing(call: Callable[..., Any], is_refused: Callable[[Any], bool]) -> Callable[..., Any]:
+    """A call that the system refuses for some paths."""
+
+    def asked(path: Any, *rest: Any, **more: Any) -> Any:
+        if is_refused(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return call(path, *rest, **more)
+
+    return asked
 
 
 def test_a_folder_that_goes_and_comes_back_is_waited_for(follower: Any, ledger: Ledger, tmp_path: Path) -> None:

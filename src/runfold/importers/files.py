@@ -1,9 +1,11 @@
 """Files to import from: found, unpacked and brought into UTF-8, a piece at a time."""
 
 import codecs
-import contextlib
+import errno
 import io
 import itertools
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from runfold.errors import InvalidEvent, UsageError
+from runfold.file_errors import what_helps
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.importers import zstd
 from runfold.importers.looks import Looks, Stamp
+from runfold.importers.tally import Problem
 from runfold.settings import MIB
 
 T = TypeVar("T")
@@ -22,6 +26,7 @@ MOST_BYTES = 1024 * MIB
 CHUNK = MIB
 PACKED = 4096
 """Bytes that are unpacked at once, to a thousand times as much at most."""
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF}
 _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
@@ -187,11 +192,16 @@ def _in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield decoder.decode(chunk).removeprefix("\ufeff").encode(errors="surrogatepass")
 
 
-def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int = MOST_BYTES) -> list[SourceFile]:
+def find(
+    paths: Iterable[str | Path],
+    wanted: Callable[[str], bool],
+    most: int = MOST_BYTES,
+    report: Callable[[Problem], None] = lambda _: None,
+) -> list[SourceFile]:
     """Files as named, the wanted ones of folders and of all that is in them, `-` for standard input; each once.
 
-    A pipe that is named is read now, for that can be done once. `wanted` is asked for names without `.gz`. Raises UsageError
-    where there is no such path.
+    A pipe that is named is read now, for that can be done once. `wanted` is asked for names without `.gz`. What of a folder may
+    not be looked at is a problem. Raises UsageError where there is no such path.
     """
     found: dict[str, SourceFile] = {}
     for given in paths:
@@ -205,14 +215,35 @@ def find(paths: Iterable[str | Path], wanted: Callable[[str], bool], most: int =
             with path.open("rb") as pipe:
                 found[str(path)] = _read_now(str(path), pipe, most)
             continue
-        for item in _inside(path, wanted) if path.is_dir() else [path]:
-            with contextlib.suppress(FileNotFoundError):  # it has gone since it was found
-                found.setdefault(str(item.resolve()), SourceFile(str(item), item, item.stat().st_size, most=most))
+        files = regular(inside(path, wanted, report), report) if path.is_dir() else regular([path], report)
+        for item, about in sorted(files):
+            found.setdefault(str(item.resolve()), SourceFile(str(item), item, about.st_size, most=most))
     return list(found.values())
 
 
-def _inside(folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
-    return sorted(item for item in folder.rglob("*") if item.is_file() and wanted(item.name.removesuffix(".gz")))
+def inside(folder: Path, wanted: Callable[[str], bool], report: Callable[[Problem], None]) -> Iterator[Path]:
+    """What is called like a file of a format, in a folder and all that is in it. A folder that may not be read is a problem."""
+    for root, folders, names in os.walk(folder, onerror=lambda error: _refused(error, "what is in it is left out", report)):
+        folders.sort()
+        yield from (Path(root, name) for name in sorted(names) if wanted(name.removesuffix(".gz")))
+
+
+def regular(items: Iterable[Path], report: Callable[[Problem], None]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Those that are files, and what is known of them. One that has gone since is not; one in a closed folder is a problem."""
+    for item in items:
+        try:
+            about = item.stat()
+        except OSError as error:
+            _refused(error, "it is left out", report)
+            continue
+        if stat.S_ISREG(about.st_mode):  # no pipe, which would be waited for
+            yield item, about
+
+
+def _refused(error: OSError, so: str, report: Callable[[Problem], None]) -> None:
+    if error.errno not in _GONE:
+        reason = f"cannot be looked at: {error.strerror or error}; {so}; {what_helps(error, 'leave it be')}"
+        report(Problem(str(error.filename), None, reason))
 
 
 def is_pipe(path: Path) -> bool:

@@ -4,8 +4,6 @@ A look asks for the size and time of each file and no more. Where one has change
 which these are is known of the others from earlier looks. As an import is, it is safe to be killed, and to be begun again.
 """
 
-import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +15,7 @@ from typing import Any
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_exponential
 
 from runfold.errors import LedgerError, LedgerUnavailable, UsageError, VersionConflict
-from runfold.importers.files import is_pipe
+from runfold.importers.files import inside, is_pipe, regular
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.import_name import checked_name, name_of_import
@@ -229,17 +227,12 @@ class Follower:
 
     def _files(self) -> Iterator[tuple[str, SourceFile]]:
         """The files that are there now, by their paths; one that goes meanwhile is not."""
+        most = self._ledger.settings.max_import_bytes
         for path in map(Path, self._paths):
-            for item in _inside(path, self._importer.wants) if path.is_dir() else [str(path)]:
-                try:
-                    found = os.stat(item)  # noqa: PTH116  of thousands each second
-                except OSError:
-                    continue
-                if not stat.S_ISREG(found.st_mode):  # such as a pipe, which would be waited for
-                    continue
-                stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
-                most = self._ledger.settings.max_import_bytes
-                yield item, SourceFile(item, Path(item), found.st_size, most=most, stamp=stamp, looks=self._looks)
+            items = inside(path, self._importer.wants, self.report) if path.is_dir() else [path]
+            for item, about in regular(items, self.report):
+                stamp = (about.st_size, about.st_mtime_ns, about.st_ino)
+                yield str(item), SourceFile(str(item), item, about.st_size, most=most, stamp=stamp, looks=self._looks)
 
 
 class _Done:
@@ -253,13 +246,6 @@ class _Done:
         self._done += outcome.size
         self._follower.tell_progress(min(self._done, self._total), self._total, outcome.label)
         self._follower.require_going_on()
-
-
-def _inside(folder: Path, wants: Callable[[str], bool]) -> Iterator[str]:
-    """The files of a format in a folder and all that is in it, in one order."""
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (os.path.join(root, name) for name in sorted(names) if wants(name.removesuffix(".gz")))  # noqa: PTH118
 
 
 def _is_of(problem: Problem, path: str) -> bool:

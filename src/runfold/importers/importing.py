@@ -63,7 +63,7 @@ def import_as(
 
 
 def _found(ledger: Ledger, importer: Format, paths: Iterable[str | Path], sums: "_Sums") -> list[SourceFile]:
-    files = find(paths, importer.wants, ledger.settings.max_import_bytes)
+    files = find(paths, importer.wants, ledger.settings.max_import_bytes, sums.tally.reports.take)
     sums.total = sum(file.size for file in files)
     return files
 
