@@ -75,6 +75,10 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
         assert read_note(_seal(ledger)).checkpoint().size == ledger.position()
         assert _verified(ledger) == []
         assert _verified(ledger, moved) == ["forked"]
+        verification = LedgerVerification(ledger)
+        assert list(verification.findings()) == []
+        assert verification.read is not None
+        assert verification.read.after_losses() == [loss.origin]
 
 
 def _urls(database: TestDatabase) -> dict[str, SecretStr]:

@@ -106,8 +106,9 @@ class Verification:
                 self.verified[tree.stored.origin] = Checkpoint(tree.stored.origin, tree.stored.size, root)
 
     def after_losses(self) -> list[str]:
-        """Return the names of the trees that were begun after a loss that somebody accepted."""
-        return [tree.stored.origin for tree in self._trees.values() if tree.stored.generation > 1]
+        """Return the names of the trees with which nothing is wrong, and that were begun after a loss that somebody accepted."""
+        later = (tree.stored.origin for tree in self._trees.values() if tree.stored.generation > 1)
+        return [origin for origin in later if origin in self.verified]
 
     def _whole(self, tree: VerifiedTree) -> Finding | None:
         """Return what is wrong with a tree of which each leaf is right."""
