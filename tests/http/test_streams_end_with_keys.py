@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import orjson
@@ -75,6 +76,32 @@ def test_streams_of_a_key_that_is_revoked_elsewhere_or_expires_end_soon(
         assert is_refusal(end)
         assert "has expired" in end.data["reason"]
     assert soon(lambda: app.state.feed.subscribers == 0)
+
+
+@pytest.mark.fault("I10")
+def test_a_question_that_waits_is_not_answered_to_a_key_that_was_revoked_meanwhile(
+    address: str, ledger: Ledger, app: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_watch, "LOOK_SECONDS", 3600.0)  # nobody looks: it is told
+    lost = make_key(ledger, "runs:read")
+    url = f"{address}/runs?min_position={ledger.position()}&wait_seconds=60"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(httpx2.get, url, headers=with_key(lost), timeout=90)
+        assert soon(lambda: app.state.server.progress.waiting == 1)
+        ledger.revoke_key(read_key(lost).id)
+        ledger.fold()
+        answer = asked.result()
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:runfold:error:KeyRefused")
+
+
+@pytest.mark.fault("I10")
+def test_who_waits_for_events_of_a_subscription_is_given_none_once_its_key_has_expired(address: str, ledger: Ledger) -> None:
+    with httpx2.Client(
+        base_url=address, headers=with_key(make_key(ledger, "events:read", expires_in="2s")), timeout=90
+    ) as client:
+        assert client.put("/subscriptions/billing", json={"after": "now"}).status_code == 200
+        answer = client.post("/subscriptions/billing/take", json={"wait_seconds": 20})
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:runfold:error:KeyRefused")
 
 
 @pytest.mark.fault("I10")

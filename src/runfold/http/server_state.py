@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -17,7 +17,7 @@ from runfold.access.limits import BytesInFlight, Hold, Limits, Pools, Tally
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
-from runfold.errors import InvalidEvent, LedgerError, ProjectionNotFound
+from runfold.errors import InvalidEvent, KeyRefused, LedgerError, ProjectionNotFound
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.clients import Clients, host_fault
@@ -120,6 +120,25 @@ class ServerState:
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the key that the caller showed is good no more; call what is returned to be told no more."""
         return _nothing if caller.api_key is None else self.access.watch(caller, ended)
+
+    @contextlib.contextmanager
+    def waiting(self, caller: Caller, wake: Callable[[], object] = lambda: None) -> Iterator[Callable[[], None]]:
+        """Give what raises KeyRefused once the key of a caller who waits is good no more; `wake` is called then."""
+        refused: list[KeyRefused] = []
+
+        def ended(error: KeyRefused) -> None:
+            refused.append(error)
+            wake()
+
+        def require_good() -> None:
+            if refused:
+                raise refused[0]
+
+        leave = self.watch(caller, ended)
+        try:
+            yield require_good
+        finally:
+            leave()
 
     @property
     def served(self) -> Mapping[str, AnyProjection]:

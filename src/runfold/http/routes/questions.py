@@ -106,7 +106,9 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
                 if is_last or behind.fact is not None or not asking.waits(route):  # a table of another version is not waited for
                     raise
                 asking = asking._replace(pinned=behind.wanted)
-                is_last = not await server.progress.reached(behind.name, behind.wanted, until)
+                with server.waiting(ledger.caller) as require_good:
+                    is_last = not await server.progress.reached(behind.name, behind.wanted, until)
+                    require_good()
 
     return handle
 

@@ -219,11 +219,13 @@ def _taking(server: ServerState) -> Handler:
                     return Response(taken_json(taken), media_type="application/json")
                 if changed is None:
                     changed = watching.enter_context(_recording(ledger.tail, head))
+                    require_good = watching.enter_context(server.waiting(ledger.caller, changed.set))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(min(until, looked_at + (LOOK_SECONDS if are_waiting else QUIET_SECONDS))):
                         await changed.wait()
                 changed.clear()
                 await asyncio.sleep(max(0.0, min(until, looked_at + LOOK_SECONDS) - loop.time()))
+                require_good()
 
     return handle
 
