@@ -111,7 +111,7 @@ class NotFound(LedgerError):
     listing = ""
 
     def __init__(self, id: str, known_later: str | None = None) -> None:
-        """`known_later` is what to say of a thing that is there, and was not at the time asked for."""
+        """`known_later` is what to say of a thing that is there, and was not at the time, or in the place, asked for."""
         next_step = f"; {self.listing} lists them all" if self.listing else ""
         said = f"{self.thing} {id!r} {known_later}" if known_later else f"there is no {self.thing} {id!r}{next_step}"
         super().__init__(said, id=id, known_later=known_later)
@@ -128,6 +128,11 @@ class RunNotFound(NotFound):
     """No run has that id, or it belongs to another tenant."""
 
     thing, listing = "run", "`runfold runs`"
+
+    @classmethod
+    def in_thread(cls, id: str, asked: str, actual: str) -> "RunNotFound":
+        """Return the error for a run that is there, and of another thread than the one it was asked for in."""
+        return cls(id, f"is of {actual}, not of {asked}; ask for it there")
 
 
 class ApprovalNotFound(NotFound):

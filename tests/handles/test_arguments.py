@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
-from runfold import InvalidEvent, Ledger, RemoteLedger
+from runfold import InvalidEvent, Ledger, RemoteLedger, RunNotFound
 from runfold.api.route import MISSING, CommandRoute, id_name
 from runfold.api.table import COMMANDS
 from runfold.errors import LedgerError
@@ -110,3 +110,24 @@ def test_a_branch_has_the_id_that_it_is_given(ledger: Ledger, anywhere: Anywhere
         other = batch.run(run.id).branch()
         named = batch.run(run.id).branch(run_id="run_named")
     assert [ledger.now.run(each).parent.run_id for each in ("run_what_if", other.id, named.id)] == [run.id] * 3  # type: ignore[union-attr]
+
+
+def test_a_run_of_another_thread_is_told_from_one_that_is_not_there(ledger: Ledger, anywhere: Anywhere) -> None:
+    here, there = (anywhere.create_thread(agent_id="support", thread_id=f"thread_{name}") for name in ("here", "there"))
+    run = there.start_run(run_id="run_there")
+    before = ledger.position()
+    asked: list[Callable[[str], Any]] = [
+        lambda run_id: here.start_run(parent=run_id),
+        lambda run_id: here.name_head("other", run_id),
+        lambda run_id: here.move_head("other", run_id),
+        lambda run_id: here.put_head("other", run_id),
+        lambda run_id: here.messages(at_run=run_id),
+        lambda run_id: here.context(at_run=run_id),
+        lambda run_id: anywhere.now.items(here.id, run_id),
+    ]
+    for ask in asked:
+        with pytest.raises(RunNotFound, match="run 'run_there' is of thread_there, not of thread_here; ask for it there"):
+            ask(run.id)
+        with pytest.raises(RunNotFound, match="there is no run 'run_nowhere'; `runfold runs` lists them all"):
+            ask("run_nowhere")
+    assert ledger.position() == before

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from runfold import ApprovalNotFound, Ledger, Run, RunNotFound, ThreadNotFound
+from runfold.api.table import QUESTIONS
 from runfold.errors import UsageError
 
 
@@ -86,8 +87,18 @@ def test_versions_of_a_run_are_addressed_too(ledger: Ledger, story: Run) -> None
     assert [message.text for message in story.messages(at_version=6)] == ["question", "anser"]
     assert [found.version for found in ledger.now.run_events("run_1", at_version=3)] == [1, 2, 3]
     assert [message.text for message in ledger.thread("thread_1").messages(at_run="run_1", at_version=6)] == ["question", "anser"]
-    with pytest.raises(RunNotFound):
-        story.view(at_version=0)
+
+
+def test_versions_begin_with_1_whatever_is_asked(ledger: Ledger, story: Run) -> None:
+    asked = [(route, name) for route in QUESTIONS for name in route.fields if name in {"at_version", "version_a", "version_b"}]
+    assert {"runs.get", "runs.diff", "items.get_of_thread"} <= {route.name for route, _ in asked}
+    ids = {"thread_id": "thread_1", "run_id": "run_1", "run_a": "run_1", "run_b": "run_1"}
+    for route, name in asked:
+        given = {known: named for known, named in ids.items() if known in route.fields}
+        question = getattr(ledger.now, route.method.__name__)
+        with pytest.raises(UsageError, match=f"{name} takes a whole number from 1 to "):
+            question(**given, **{name: 0})
+        assert question(**given, **{name: 1}) is not None
 
 
 @pytest.mark.parametrize("moment", [14, -1, "2026-01-31T09:30:00", "yesterday", datetime(2026, 1, 31)])

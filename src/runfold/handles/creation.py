@@ -149,8 +149,8 @@ class Creation:
         if not run_id:
             return None
         origin = session.run(run_id)
-        if session.thread_of(origin) != thread.id:
-            raise RunNotFound(run_id)
+        if (actual := session.thread_of(origin)) != thread.id:
+            raise RunNotFound.in_thread(run_id, thread.id, actual)
         return origin
 
     def _parent(self, session: Session, origin: RunState) -> Parent:

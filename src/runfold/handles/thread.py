@@ -174,5 +174,5 @@ class Thread(Handle):
         return Plan(self.id, work, itself, envelope)
 
     def _own_run(self, session: Session, run_id: str) -> None:
-        if session.thread_of(session.run(run_id)) != self.id:
-            raise RunNotFound(run_id)
+        if (actual := session.thread_of(session.run(run_id))) != self.id:
+            raise RunNotFound.in_thread(run_id, self.id, actual)

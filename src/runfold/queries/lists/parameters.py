@@ -85,8 +85,8 @@ def at_most(column: str, help: str) -> Parameter:
 
 
 def version(help: str) -> Parameter:
-    """A parameter that is a version of a run's stream; 0 is before its first event."""
-    return Parameter(help, least=0, most=MOST_POSITION)
+    """A parameter that is a version of a run's stream. Before its first event there is no run to tell of."""
+    return Parameter(help, least=1, most=MOST_POSITION)
 
 
 AT_VERSION = version("As of this version of the run's stream; the present if not given.")

@@ -278,7 +278,7 @@ class LocalSource:
     def history(self, run_id: str, thread_id: str | None = None, *, at_version: int | None = None) -> History:
         """The path root → run. Raises RunNotFound, also where the run is not of that thread."""
         first = self.first(run_id, RunNotFound)
-        if thread_id not in {None, first.thread_id}:
-            raise RunNotFound(run_id)
+        if thread_id is not None and thread_id != first.thread_id:
+            raise RunNotFound.in_thread(run_id, thread_id, first.thread_id)
         up_to_version = LATEST if at_version is None else at_version
         return History(self.reader, first.thread_id, run_id, at_version=up_to_version, up_to=self.up_to)

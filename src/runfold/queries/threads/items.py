@@ -118,7 +118,7 @@ def items(
     if end is None:
         return ThreadItems(thread_id=thread_id, run_id=None, path=(), count=0, first=1, items=(), as_of=pinned.up_to)
     if end not in tree.nodes:
-        raise RunNotFound(end)
+        raise RunNotFound.in_thread(end, thread_id, pinned.first(end, RunNotFound).thread_id)
     scan = ThreadScan(pinned.reader, thread_id, pinned.up_to)
     along = _left_at(scan, tree, end, LATEST if at_version is None else at_version, pinned.up_to)
     count, until = scan.count(along, tuple(KINDS), pinned.up_to if around is None else around)
