@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from runfold import Ledger
 from runfold.errors import LedgerError, UsageError
 from runfold.importers.following import Follower, Told
 from runfold.importers.importing import import_paths
+from runfold.importers.sources import SourceFile
 from runfold.importers.tally import Problem
 from tests.databases import TestDatabase
 from tests.importers.conftest import SessionFile, text
@@ -102,27 +104,46 @@ def session(tmp_path: Path, number: int) -> SessionFile:
     return made
 
 
-def test_only_files_of_threads_that_changed_are_read_again(follower: Any, ledger: Ledger, tmp_path: Path) -> None:
-    problems: list[Problem] = []
+def test_only_files_of_threads_that_changed_are_read_again(
+    follower: Any, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    opened = SourceFile._opened
+    monkeypatch.setattr(SourceFile, "_opened", lambda file: read.append(file.plain_name) or opened(file))
     same, growing = session(tmp_path, 1), session(tmp_path, 2)
-    following = follower(problem=problems.append)
+    following = follower()
     following.look()
-    stat = same.path.stat()
-    with same.path.open("r+b") as file:
-        file.write(b"x" * (stat.st_size - 1))
-    os.utime(same.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert set(read) == {same.path.name, growing.path.name}
     growing.say("And now?")
     growing.write()
+    read.clear()
     position = ledger.position()
     following.look()
     following.look()
     assert ledger.position() > position
-    assert problems == []
+    assert set(read) == {growing.path.name}
+    read.clear()
     same.path.touch()
     following.look()
-    assert problems == [], "it may still be written"
+    assert set(read) == {same.path.name}
+
+
+def test_a_file_that_is_replaced_with_its_size_and_times_kept_is_read(follower: Any, ledger: Ledger, tmp_path: Path) -> None:
+    path = session(tmp_path, 1).path
+    following, about = follower(), path.stat()
     following.look()
-    assert len(problems) == 1, "it was no session any more, which is seen once it is read"
+    other = path.read_bytes().replace(b"Hello", b"Salut").replace(b"first-1", b"first-9")
+    path.write_bytes(other)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    following.look()
+    assert {item.content[0].text for item in of_kind(ledger, "message.added")} == {"Hello", "Salut", "Good day."}
+    (_, latest) = of_kind(ledger, "thread.imported")
+    assert latest.source_files[0].digest == f"sha256:{hashlib.sha256(other).hexdigest()}"
+
+
+def of_kind(ledger: Ledger, kind: str) -> list[Any]:
+    """All events of a kind."""
+    return [recorded.event for recorded in ledger.events(types=[kind])]
 
 
 def test_what_is_cut_off_renamed_or_deleted_stays_in_the_ledger(follower: Any, ledger: Ledger, tmp_path: Path) -> None:

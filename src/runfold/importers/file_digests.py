@@ -11,6 +11,7 @@ from runfold.domain.thread import ImportedFile
 from runfold.errors import InvalidEvent
 from runfold.gzipped import GrowsTooLarge, NotWhole
 from runfold.importers.files import CHUNK, SourceFile
+from runfold.importers.looks import Stamp, stamp_of
 
 
 def imported_files(files: Iterable[SourceFile]) -> tuple[ImportedFile, ...]:
@@ -23,15 +24,15 @@ def _imported(file: SourceFile) -> ImportedFile | None:
         return _of_data(replace(file, part=None))
     try:
         now = file.path.stat()
-        return _of_file(file.path, now.st_size, now.st_mtime_ns, file.most) if now.st_size == file.size else None
+        return _of_file(file.path, stamp_of(now), file.most) if now.st_size == file.size else None
     except OSError:
         return None
 
 
 @lru_cache(maxsize=256)
-def _of_file(path: Path, size: int, _mtime_ns: int, most: int) -> ImportedFile:
+def _of_file(path: Path, stamp: Stamp, most: int) -> ImportedFile:
     """One file may hold many threads."""
-    file = SourceFile(str(path), path, size, most=most)
+    file = SourceFile(str(path), path, stamp[0], most=most)
     with path.open("rb") as opened:
         digest = _digest(iter(lambda: opened.read(CHUNK), b""))
     return _told(file, digest)

@@ -1,6 +1,6 @@
 """Following folders: what comes to be in them, and what is added to their files, is imported at the next look.
 
-A look asks for the size and time of each file and no more. Where one has changed, what is read are the files of its thread;
+A look asks for the size and times of each file and no more. Where one has changed, what is read are the files of its thread;
 which these are is known of the others from earlier looks. As an import is, it is safe to be killed, and to be begun again.
 """
 
@@ -19,7 +19,7 @@ from runfold.importers.files import inside, is_pipe, regular
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.formats import named
 from runfold.importers.import_name import checked_name, name_of_import
-from runfold.importers.looks import Looks, Stamp
+from runfold.importers.looks import Looks, Stamp, stamp_of
 from runfold.importers.processes import Group, processes_for, store_groups
 from runfold.importers.source_import import Outcome
 from runfold.importers.sources import SourceFile, find
@@ -231,8 +231,8 @@ class Follower:
         for path in map(Path, self._paths):
             items = inside(path, self._importer.wants, self.report) if path.is_dir() else [path]
             for item, about in regular(items, self.report):
-                stamp = (about.st_size, about.st_mtime_ns, about.st_ino)
-                yield str(item), SourceFile(str(item), item, about.st_size, most=most, stamp=stamp, looks=self._looks)
+                file = SourceFile(str(item), item, about.st_size, most=most, stamp=stamp_of(about), looks=self._looks)
+                yield file.name, file
 
 
 class _Done:

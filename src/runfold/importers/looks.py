@@ -1,12 +1,18 @@
 """What earlier looks at files found, so that of many only those are read again that have changed since."""
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-Stamp = tuple[int, int, int]
-"""Size, time of the last change in nanoseconds, and inode: a file that has the same three is taken to be the same."""
+Stamp = tuple[int, int, int, int]
+"""Size, inode, and when it was last written and last changed at all: a file that has the same four is taken to be the same."""
+
+
+def stamp_of(about: os.stat_result) -> Stamp:
+    """Return what tells whether a file is as it was, be it with the times of another or with other rights."""
+    return about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
 
 
 class Looks:
