@@ -8,9 +8,10 @@ from runfold import Ledger
 from runfold.errors import SealingRefused
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
-from runfold.evidence.verifying.remembered import note_verified, read_verified
+from runfold.evidence.verifying.remembered import note_verified, read_verified, verified_in
 from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.maintenance.checking import Finding
+from runfold.proofs.note import Checkpoint
 
 from ..stage import TABLES, Stage
 
@@ -81,8 +82,11 @@ def test_a_tenant_that_was_taken_away_whole_is_missed(stage: Stage, full: bool) 
     assert found(stage, full=full) == []
     for table in ("log", *SEALED):
         stage.admin.execute(f"DELETE FROM runfold.{table} WHERE tenant_id = 'other'")
-    (missing,) = found(stage, full=full)
-    assert (missing.kind, "as where a tenant was taken away" in missing.fact) == ("missing", True)
+    differences = [(each.kind, each.fact) for each in found(stage, full=full)]
+    assert any(kind == "missing" and "as where a tenant was taken away" in fact for kind, fact in differences)
+    assert any(kind == "rolled back" and "what was verified here before" in fact for kind, fact in differences)
+    (stage.ledger.settings.home / "verified.json").unlink()
+    assert {each.kind for each in found(stage, full=full)} == {"missing"}
 
 
 def test_who_seals_signs_nothing_that_does_not_go_on_from_what_it_signed_last(stage: Stage) -> None:
@@ -100,6 +104,36 @@ def test_who_seals_signs_nothing_that_does_not_go_on_from_what_it_signed_last(st
     assert stage.admin.execute("SELECT count(*) FROM runfold.sealed_checkpoints").fetchone() == (0,), "nothing was signed"
     with pytest.raises(SealingRefused, match="rolled back"):  # by what was published, now that all is compared again
         sealer.react()
+
+
+RENAMED = [
+    "UPDATE runfold.epochs SET id = '11111111-0000-4000-8000-000000000000' WHERE id = (SELECT h.epoch FROM runfold.head AS h)",
+    "UPDATE runfold.head SET epoch = '11111111-0000-4000-8000-000000000000'",
+]
+
+
+@pytest.mark.fault("B9", "B10")
+@pytest.mark.parametrize("full", [False, True])
+def test_a_ledger_under_another_name_is_not_taken_for_another_where_the_database_is_the_same(stage: Stage, full: bool) -> None:
+    assert found(stage, full=full) == []
+    stage.admin.execute("UPDATE runfold.log SET state = '{}' WHERE notification_id = 5")
+    stage.admin.execute("ALTER TABLE runfold.epochs DISABLE TRIGGER USER")
+    for statement in [*UNSEALED, *RENAMED]:
+        stage.admin.execute(statement)
+    assert {each.kind for each in found(stage, full=full)} == {"rolled back"}
+    Sealer(stage.ledger).seal_all()
+    assert {each.kind for each in found(stage, full=full)} == {"rolled back"}
+
+
+def test_trees_of_other_databases_and_of_an_older_file_are_left_alone(stage: Stage) -> None:
+    file = stage.ledger.settings.home / "verified.json"
+    note_verified(file, {"runfold/elsewhere": Checkpoint("runfold/elsewhere", 7, bytes(32))}, "1/2")
+    note_verified(file, {"runfold/older": Checkpoint("runfold/older", 7, bytes(32))})
+    assert found(stage, full=False) == found(stage, full=True) == []
+    assert {*read_verified(file)} > {"runfold/elsewhere", "runfold/older"}
+    for text in ("", "[]", "null", '{"a": 1}', '{"a": {"size": 1}}', "[" * 100_000):
+        file.write_text(text)
+        assert (read_verified(file), verified_in(file, "1/2")) == ({}, set())
 
 
 ANEW = "UPDATE runfold.sealed_position SET position = 0"

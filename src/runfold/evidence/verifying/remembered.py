@@ -1,9 +1,13 @@
-"""What was verified on this machine: the size and root of each tree, in a file, so that the next time begins there."""
+"""What was verified on this machine: the size and root of each tree, in a file, so that the next time begins there.
+
+Beside them stands in which database a tree was. Where it is there no more, it was taken away, or the sealed log was made anew.
+"""
 
 import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from runfold.durable_files import write_whole
 from runfold.proofs.note import Checkpoint
@@ -13,17 +17,31 @@ from runfold.proofs.tree import HASH_BYTES
 def read_verified(file: Path) -> dict[str, Checkpoint]:
     """Return what was verified before, by the names of trees; nothing where that cannot be read: then all is read again."""
     try:
-        said = json.loads(file.read_bytes())
-        found = [Checkpoint(origin, int(each["size"]), bytes.fromhex(each["root"])) for origin, each in said.items()]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = [Checkpoint(origin, int(each["size"]), bytes.fromhex(each["root"])) for origin, each in _read(file).items()]
+    except (ValueError, TypeError, KeyError):
         return {}
     return {each.origin: each for each in found if len(each.root) == HASH_BYTES}
 
 
-def note_verified(file: Path, verified: Mapping[str, Checkpoint]) -> None:
+def verified_in(file: Path, database: str | None) -> set[str]:
+    """Return the names of the trees that were verified in a database before; of one that cannot be told, none."""
+    return {origin for origin in read_verified(file) if database is not None and _read(file)[origin].get("database") == database}
+
+
+def note_verified(file: Path, verified: Mapping[str, Checkpoint], database: str | None = None) -> None:
     """Note what was verified now, beside other trees; where the file cannot be written, the next time begins as this one did."""
-    whole = {**read_verified(file), **verified}
-    said = {origin: {"size": each.size, "root": each.root.hex()} for origin, each in sorted(whole.items())}
+    told = _read(file)
+    said = {origin: told[origin] for origin in read_verified(file)}
+    for origin, each in verified.items():
+        said[origin] = {"size": each.size, "root": each.root.hex(), **({} if database is None else {"database": database})}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(file, json.dumps(said, indent=1).encode())
+        write_whole(file, json.dumps(said, indent=1, sort_keys=True).encode())
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        said = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {**said} if isinstance(said, dict) and all(isinstance(each, dict) for each in said.values()) else {}

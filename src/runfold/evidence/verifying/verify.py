@@ -8,7 +8,8 @@ from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.publishing.places import PlaceFailed, places
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
 from runfold.evidence.sealing.signing import read_signer
-from runfold.evidence.verifying.remembered import note_verified, read_verified
+from runfold.evidence.verifying.pages import asking
+from runfold.evidence.verifying.remembered import note_verified, read_verified, verified_in
 from runfold.evidence.verifying.verifying import Kept, Verification
 from runfold.ledger import Ledger
 from runfold.maintenance.checking import Finding
@@ -40,12 +41,16 @@ class LedgerVerification:
         self.knows_keys = publics is not None
         file = settings.home / "verified.json"
         with self.ledger.recorder.store.reading() as connection:
-            absent = [tree.origin for tree in trees_to_begin(connection, [self.ledger.caller.tenant_id])]
+            ask = asking(connection)
+            ((database,),) = ask("database", ())
+            begun = {origin for _, _, origin in ask("all trees", ())}
+            to_begin = {tree.origin for tree in trees_to_begin(connection, [self.ledger.caller.tenant_id])}
+            absent = sorted(to_begin | (verified_in(file, database) - begun))
             kept = [*self.against, *self._published(settings, [*(tree.origin for tree in stored_trees(connection)), *absent])]
             known, store = read_verified(file), self.ledger.recorder.store
             self.read = Verification(connection, publics, kept, known, self.progress, store, self.full, absent)
             yield from self.read.findings()
-        note_verified(file, self.read.verified)
+        note_verified(file, self.read.verified, database)
 
     def _published(self, settings: Settings, origins: Sequence[str]) -> Iterator[Kept]:
         for place in places(settings.seal_publish, settings.home):

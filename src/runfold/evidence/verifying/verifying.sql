@@ -133,6 +133,10 @@ SELECT s.position, greatest(h.position, l.position) AS last_position
  CROSS JOIN (SELECT coalesce(max(e.position), 0) AS position FROM runfold.sealed_events AS e) AS l
  WHERE s.position > greatest(h.position, l.position)
 
+-- name: database
+-- Which database this is, whatever ledger is in it; null where the server does not tell.
+SELECT p.system_identifier::text || '/' || p.database::text FROM runfold.place() AS p
+
 -- name: sealed of nobody
 -- Up to where all is said to be sealed, though all present trees together have fewer events.
 SELECT s.position, t.size
