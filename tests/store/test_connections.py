@@ -20,7 +20,9 @@ from runfold import Ledger, LedgerUnavailable
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import UnsafeDurability
 from runfold.handles.run import Run
+from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.setup.migrate import migrate
+from tests.databases import TestDatabase
 from tests.folders import own_folder
 
 from .lossy_proxy import LossyProxy, on_tcp
@@ -142,6 +144,22 @@ def own_server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.mark.fault("A2")
+@pytest.mark.parametrize("is_unlocked", [False, True])
+@pytest.mark.parametrize("tenant", [EVERY_TENANT, "acme"])
+def test_however_many_pooled_connections_have_ended_the_next_question_is_answered(
+    database: TestDatabase, is_unlocked: bool, tenant: str
+) -> None:
+    """As after a restart of the server, or where it ends sessions that stand still."""
+    with contextlib.closing(Datastore(database.url)) as datastore, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        with contextlib.ExitStack() as stack:
+            taken = [stack.enter_context(datastore.reading()).info.backend_pid for _ in range(datastore.pool.max_size)]
+        for process in taken:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+        with datastore.reading(tenant, is_unlocked=is_unlocked) as connection:
+            assert connection.info.backend_pid not in taken
+            assert connection.execute("SHOW runfold.tenant").fetchone() == {"runfold.tenant": tenant}
+
+
 def test_a_killed_server_process_loses_and_doubles_nothing(own_server: EmbeddedServer) -> None:
     with Ledger.open(own_server.url()) as ledger:
         run = ledger.create_thread(agent_id="support").start_run()

@@ -1,6 +1,5 @@
 """Asking without the interpreter's lock finds, refuses and forgets what psycopg's own way does."""
 
-import contextlib
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +15,6 @@ from runfold.store import unlocked
 from runfold.store.datastore import Datastore
 from runfold.store.hint import CHANNEL, Listener
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import Reader
 from runfold.store.unlocked import Unlocked
 from tests.databases import TestDatabase
 from tests.waiting import until
@@ -125,17 +123,6 @@ def test_a_connection_that_ends_is_an_operational_error(shared_database: TestDat
         assert connection.closed
         with pytest.raises(psycopg.OperationalError):
             asking.rows("SELECT %b", [1])
-
-
-def test_pooled_connections_that_have_ended_are_passed_over(shared_database: TestDatabase) -> None:
-    with contextlib.closing(Datastore(shared_database.url, connect_timeout=60.0)) as datastore:
-        reader = Reader(datastore).unlocked()
-        with contextlib.ExitStack() as stack, psycopg.connect(shared_database.admin_url) as admin:
-            taken = [stack.enter_context(datastore.reading(is_unlocked=True)).info.backend_pid for _ in range(2)]
-            for process in taken:
-                admin.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
-        ((process,),) = reader.rows("SELECT pg_backend_pid()")
-        assert process not in taken
 
 
 def test_a_reader_says_so_in_its_own_words_and_finds_the_same_rows(shared_ledger: Ledger, shared_database: TestDatabase) -> None:

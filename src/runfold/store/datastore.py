@@ -9,7 +9,7 @@ one that does not is refused.
 
 import contextlib
 import logging
-import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -56,16 +56,6 @@ class Pooled(psycopg.Connection[Any]):
         return Unlocked(self)
 
 
-class _Taker(threading.local):
-    """The tenant for which this thread takes a connection out of a pool, and whether nothing interrupts what it asks."""
-
-    tenant: str = EVERY_TENANT
-    is_unlocked: bool = False
-
-
-_taker = _Taker()
-
-
 class Datastore:
     """A database by its URL: connections of one's own, and a pool for who reads.
 
@@ -87,7 +77,6 @@ class Datastore:
             max_size=max_connections,
             timeout=connect_timeout,
             reconnect_timeout=connect_timeout,
-            check=_make_ready,
             configure=_configure,
             open=False,
         )
@@ -157,15 +146,31 @@ class Datastore:
             self._keeps_sessions = True
 
     def _take(self, stack: contextlib.ExitStack, tenant: str, is_unlocked: bool) -> Pooled:
-        _taker.tenant, _taker.is_unlocked = tenant, is_unlocked
-        try:
-            connection = stack.enter_context(self.pool.connection())
-        finally:
-            _taker.tenant, _taker.is_unlocked = EVERY_TENANT, False
+        connection = self._living(tenant, is_unlocked=is_unlocked)
+        stack.callback(self.pool.putconn, connection)
+        stack.enter_context(connection)
         if getattr(connection, "tenant", None) != tenant:
             fact = f"a connection for tenant {tenant} came from the pool as one for another"
             raise LedgerUnavailable(fact, "this is a defect; please report it", retriable=False)
         return connection
+
+    def _living(self, tenant: str, *, is_unlocked: bool) -> Pooled:
+        """Take a connection that lives and shows the rows of a tenant, however many have ended since they were put back.
+
+        The pool itself would pause longer after each that has ended, and give up where there are four: as after a restart.
+        """
+        until = time.monotonic() + self.pool.timeout
+        while True:
+            connection = self.pool.getconn(until - time.monotonic())
+            try:
+                _make_ready(connection, tenant, is_unlocked=is_unlocked)
+            except BaseException as error:
+                has_ended = isinstance(error, psycopg.OperationalError) and connection.closed
+                self.pool.putconn(connection)  # which makes another in place of one that has ended
+                if not has_ended:
+                    raise
+            else:
+                return connection
 
     def _why_not(self) -> psycopg.OperationalError | None:
         """Return why a connection fails, which the pool does not tell."""
@@ -197,21 +202,20 @@ def is_standby(connection: Connection) -> bool:
         return cursor.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
 
 
-def _make_ready(connection: Pooled) -> None:
-    """Before the pool hands a connection out: see that it lives, and let it show what its taker may see.
+def _make_ready(connection: Pooled, tenant: str, *, is_unlocked: bool) -> None:
+    """See that a connection lives, and let it show what its taker may see.
 
     Either is one round trip, and one of them is enough: so a change of tenants costs no more than no change.
     """
-    wanted = _taker.tenant
-    if connection.tenant == wanted:
-        if _taker.is_unlocked:
+    if connection.tenant == tenant:
+        if is_unlocked:
             connection.unlocked.check()
         else:
             psycopg_pool.ConnectionPool.check_connection(connection)
         return
     connection.tenant = None
-    connection.execute("SELECT set_config('runfold.tenant', %s, false)", [wanted])  # in autocommit: no rollback undoes it
-    connection.tenant = wanted
+    connection.execute("SELECT set_config('runfold.tenant', %s, false)", [tenant])  # in autocommit: no rollback undoes it
+    connection.tenant = tenant
 
 
 READ_ONLY = "the server accepts no writes (a standby, or set read-only); use the primary"
