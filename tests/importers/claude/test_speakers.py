@@ -197,6 +197,26 @@ def test_a_command_reads_as_it_was_typed(record: dict[str, Any], words: str) -> 
     assert said.words == words
 
 
+@pytest.mark.parametrize("content", [[], "done", [{"type": "newer_tool_result", "content": "done"}], ["done"]])
+@pytest.mark.parametrize("about", [{"toolUseResult": {"stdout": "done"}}, {"sourceToolAssistantUUID": "u-1"}])
+@pytest.mark.parametrize("caller", [None, "agent:claude-code"])
+def test_what_a_tool_returned_in_a_form_of_another_time_nobody_typed(
+    content: Any, about: dict[str, Any], caller: str | None
+) -> None:
+    said = speaker_of(user(content, **about), caller)
+    assert said is not None
+    assert (said.author, said.wakes, said.is_typed) == (CLIENT, "never", False)
+    typed = speaker_of(user(content, **about, **origin("human")), caller)
+    assert typed is not None
+    assert typed.author == "human:user"
+
+
+def test_a_block_that_names_a_call_is_what_its_tool_returned() -> None:
+    said = speaker_of(user([{"type": "newer_tool_result", "tool_use_id": "toolu_1", "content": "done"}]))
+    assert said is not None
+    assert (said.author, said.wakes) == (CLIENT, "never")
+
+
 def test_words_beside_a_tools_result_open_no_turn() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": "ok"}
     assert speaker_of(user([result])) is None

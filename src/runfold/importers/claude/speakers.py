@@ -80,7 +80,18 @@ def _of_user(record: Record, caller: str | None) -> Speaker | None:
     said = _speaker(record, list(texts_of(content)), caller)
     if results and said.wakes != "never":
         return Speaker(said.author, said.kind, "never", said.words, said.interrupted_by)
+    if not results and said.kind == "prompt" and _is_of_a_tool(record, blocks):
+        return Speaker(CLIENT, "note", "never", said.words, said.interrupted_by)
     return said
+
+
+def _is_of_a_tool(record: Record, blocks: list[Any]) -> bool:
+    """Whether a line has what a tool returned, in a form that is not known: then nobody typed it, unless that is stated."""
+    if _origin(record) == "human" or record.get("promptSource") in _TYPED:
+        return False
+    return any(record.get(name) is not None for name in ("toolUseResult", "sourceToolAssistantUUID")) or any(
+        isinstance(block, dict) and isinstance(block.get("tool_use_id"), str) for block in blocks
+    )
 
 
 def _of_attachment(record: Record, caller: str | None) -> Speaker | None:
