@@ -8,6 +8,7 @@ import pytest
 from runfold import InvalidEvent, Ledger, RemoteLedger, RunNotFound
 from runfold.api.route import MISSING, CommandRoute, id_name
 from runfold.api.table import COMMANDS
+from runfold.domain.run_events import RunStarted
 from runfold.errors import LedgerError
 from runfold.handles.calling.handle import Handle
 from tests.http.every_route import body_of
@@ -130,4 +131,16 @@ def test_a_run_of_another_thread_is_told_from_one_that_is_not_there(ledger: Ledg
             ask(run.id)
         with pytest.raises(RunNotFound, match="there is no run 'run_nowhere'; `runfold runs` lists them all"):
             ask("run_nowhere")
+    assert ledger.position() == before
+
+
+def test_what_is_said_of_a_run_s_beginning_is_taken_only_where_it_begins(ledger: Ledger, anywhere: Anywhere) -> None:
+    thread = anywhere.create_thread(agent_id="support")
+    run = thread.start_run(agent_version="2.1", code_version="abc")
+    (started,) = [each.event for each in ledger.events(run_id=run.id) if isinstance(each.event, RunStarted)]
+    assert (started.agent_version, started.code_version) == ("2.1", "abc")
+    before = ledger.position()
+    for ask in (thread.create_run, run.branch):
+        for name in ("agent_version", "code_version"):
+            assert refused_path(ask, name, "2.2") == name
     assert ledger.position() == before

@@ -1,12 +1,13 @@
 """How a run comes into being: where it hangs in its thread's tree, and what is put beside all its events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from runfold.commands.caller import Envelope
 from runfold.commands.plan import HeadName
 from runfold.commands.session import Session
 from runfold.domain.context import Context
+from runfold.domain.event import Event
 from runfold.domain.json_text import canonical
 from runfold.domain.run import ENDED
 from runfold.domain.run import Run as RunState
@@ -60,14 +61,20 @@ class RunRequest(Envelope, total=False):
     metadata: dict[str, Any]
     auto_deny: bool
     """Continue a run that waits for approval by cancelling it; else that is refused."""
-    agent_version: str
-    code_version: str
 
 
 class Creation:
     """Follows a request for a run on its way through the executor."""
 
-    def __init__(self, executor: Executor, thread_id: str | None, input: Any, request: RunRequest, *, start: bool) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        thread_id: str | None,
+        input: Any,
+        request: RunRequest,
+        start: Callable[[RunState], list[Event]] | None = None,
+    ) -> None:
+        """`start` begins the run in the same transaction."""
         self._executor, self._thread_id, self._request, self._start = executor, thread_id, request, start
         goal = request.get("goal")
         if isinstance(url := request.get("callback_url"), str):
@@ -104,8 +111,8 @@ class Creation:
             update={"thread_id": thread.id, "parent": parent, "agent_id": self._agent(origin, thread)}
         )
         session.begin(run, run.create(created), thread.id, self._context(created, thread))
-        if self._start:
-            session.record(run, run.start(self._request.get("agent_version"), self._request.get("code_version")))
+        if self._start is not None:
+            session.record(run, self._start(run))
 
     def _said(self, input: Any) -> dict[str, Any]:
         said: dict[str, Any] = {name: self._request[name] for name in _SAID if name in self._request}  # type: ignore[literal-required]

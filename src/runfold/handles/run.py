@@ -102,7 +102,7 @@ class Run(Handle):
         It is created, not begun: `start` it.
         """
         asked: RunRequest = {"kind": "branches", **request, "parent": self}
-        creation = Creation(self.executor, None, input, asked, start=False)
+        creation = Creation(self.executor, None, input, asked)
         return Plan(
             creation.run_id,
             creation.decide,

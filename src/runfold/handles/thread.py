@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from runfold.commands.caller import Envelope
@@ -10,6 +11,7 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.event import Event
 from runfold.domain.recorded import Recorded
+from runfold.domain.run import Run as RunState
 from runfold.domain.thread import Thread as ThreadState
 from runfold.domain.thread import ThreadImported
 from runfold.errors import RunNotFound
@@ -28,12 +30,20 @@ class Thread(Handle):
     @command
     def create_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
         """Ask for a run without beginning it."""
-        return self._creation(Creation(self.executor, self.id, input, request, start=False), request)
+        return self._creation(Creation(self.executor, self.id, input, request), request)
 
     @command
-    def start_run(self, input: Any = None, **request: Unpack[RunRequest]) -> Plan[Run]:
+    def start_run(
+        self,
+        input: Any = None,
+        *,
+        agent_version: str | None = None,
+        code_version: str | None = None,
+        **request: Unpack[RunRequest],
+    ) -> Plan[Run]:
         """Ask for a run and begin it, in one transaction."""
-        return self._creation(Creation(self.executor, self.id, input, request, start=True), request)
+        start = partial(RunState.start, agent_version=agent_version, code_version=code_version)
+        return self._creation(Creation(self.executor, self.id, input, request, start), request)
 
     @command
     def rename(self, title: str, **envelope: Unpack[Envelope]) -> Plan[Receipt]:
