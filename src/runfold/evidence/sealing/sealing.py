@@ -111,8 +111,7 @@ def seal(
             sealed.position, sealed.events = found[-1].event.position, sealed.events + len(found)
         if sealed.events:
             reach("leaves written")
-        keys = lambda: signer(cursor.execute(QUERIES["was signed"]).fetchone() == (True,))  # noqa: E731
-        _Signing(cursor, goes_on, keys).sign(sealed, grown.values())
+        _Signing(cursor, goes_on, signer).sign(sealed, grown.values())
         reach("signed")
         cursor.execute(QUERIES["sealed up to"], [sealed.position])
     reach("sealed")
@@ -225,7 +224,7 @@ class _Signing:
 
     cursor: Any
     goes_on: Callable[[Log, ReadTile], object]
-    signer: Callable[[], Signer]
+    signer: Callable[[bool], Signer]
 
     def sign(self, sealed: Sealed, grown: Iterable[Log]) -> None:
         """Sign those that have grown. Once nothing waits, it is said of each thread how many events it has, too."""
@@ -244,7 +243,8 @@ class _Signing:
         self.goes_on(log, read)
         signed = Checkpoint(log.origin, log.size, Growing(log.size, read).root(), map_root)
         (position,) = self.cursor.execute(QUERIES["last position"], [*whose, log.size]).fetchone()
-        stored = [*whose, log.size, position, signed.root, map_root, self.signer().sign(signed)]
+        signer = self.signer(self.cursor.execute(QUERIES["was signed"]).fetchone() == (True,))
+        stored = [*whose, log.size, position, signed.root, map_root, signer.sign(signed)]
         self.cursor.execute(QUERIES["store checkpoint"], stored)
         return signed
 
