@@ -9,7 +9,7 @@ import pytest
 from runfold import Ledger, Settings
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.signing import read_signer
-from runfold.evidence.verifying.verifying import Kept
+from runfold.evidence.verifying.checkpoints import Kept
 from tests.databases import TestDatabase
 
 from .stage import TABLES, Stage

@@ -7,7 +7,8 @@ import psycopg
 
 from runfold import Ledger
 from runfold.evidence.sealer import Sealer
-from runfold.evidence.verifying.verifying import Kept, Verification
+from runfold.evidence.verifying.checkpoints import Kept
+from runfold.evidence.verifying.verifying import Verification
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint
 

@@ -14,8 +14,8 @@ from runfold.evidence.losses import accept_losses, record_loss
 from runfold.evidence.sealer import Sealer, sealers
 from runfold.evidence.sealing.comparing import stored_trees
 from runfold.evidence.sealing.signing import add_key, keep_newest, read_signer, require_signed
+from runfold.evidence.verifying.checkpoints import Kept
 from runfold.evidence.verifying.verify import LedgerVerification
-from runfold.evidence.verifying.verifying import Kept
 from runfold.maintenance.backup import back_up
 from runfold.maintenance.restore import restore
 from runfold.proofs.note import ED25519, Key, NoteRefused, read_note

@@ -6,7 +6,8 @@ from runfold import Ledger
 from runfold.evidence.publishing.places import path_of
 from runfold.evidence.sealing.mapping import make_map
 from runfold.evidence.verifying import pages
-from runfold.evidence.verifying.verifying import Kept, Verification
+from runfold.evidence.verifying.checkpoints import Kept
+from runfold.evidence.verifying.verifying import Verification
 
 from ..stage import TABLES, Stage, put_back
 

@@ -38,8 +38,8 @@ def verify(
     """
     import time
 
+    from runfold.evidence.verifying.checkpoints import Kept
     from runfold.evidence.verifying.verify import LedgerVerification
-    from runfold.evidence.verifying.verifying import Kept
     from runfold.terminal.progress import progress_bar
 
     kept = [Kept(_text(file), str(file)) for file in against or ()]

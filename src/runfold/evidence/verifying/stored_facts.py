@@ -11,6 +11,7 @@ from psycopg.rows import tuple_row
 
 from runfold.evidence.sealing.comparing import StoredTree
 from runfold.evidence.sealing.sealing import not_own
+from runfold.evidence.verifying.next_steps import LOST
 from runfold.evidence.verifying.pages import Ask
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import Checkpoint, NoteRefused, read_note
@@ -18,7 +19,6 @@ from runfold.store.datastore import Connection
 
 Found = Iterator[tuple[Finding, str]]
 
-_RESTORED = "restore the events from a backup, and find out who had the rights of a superuser"
 _NEXT_STEP = "put the row back from a backup; somebody with the rights of a superuser changed it"
 
 
@@ -43,7 +43,7 @@ def stored_facts(ask: Ask, since: Mapping[str, Checkpoint]) -> Found:
         yield Finding("altered", fact, _NEXT_STEP, field="sealed_position"), ""
     for position, size in ask("sealed of nobody", ()):
         fact = f"all is sealed up to position {position}, and the trees here have {size} events: of the other {position - size}"
-        yield Finding("missing", f"{fact} nothing is here, as where a tenant was taken away", _RESTORED), ""
+        yield Finding("missing", f"{fact} nothing is here, as where a tenant was taken away", LOST), ""
     for tenant_id, generation, size in () if since else ask("checkpoints of no tree", ()):
         fact = f"a checkpoint of {size} events is stored of tree {generation} of {tenant_id!r}, and there is none"
         yield Finding("altered", fact, _NEXT_STEP, field="checkpoint"), tenant_id

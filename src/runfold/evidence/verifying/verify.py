@@ -8,9 +8,10 @@ from runfold.errors import SealingRefused, UsageError
 from runfold.evidence.publishing.places import PlaceFailed, places
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
 from runfold.evidence.sealing.signing import read_signer
+from runfold.evidence.verifying.checkpoints import Kept
 from runfold.evidence.verifying.pages import asking
 from runfold.evidence.verifying.remembered import note_verified, read_verified, verified_in
-from runfold.evidence.verifying.verifying import Kept, Verification
+from runfold.evidence.verifying.verifying import Verification
 from runfold.ledger import Ledger
 from runfold.maintenance.checking import Finding
 from runfold.proofs.note import NoteRefused, read_key

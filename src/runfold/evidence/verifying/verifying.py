@@ -9,33 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader
+from runfold.evidence.sealing.comparing import StoredTree, stored_trees, tile_reader
 from runfold.evidence.sealing.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing.sealing import digested
-from runfold.evidence.sealing.signing import require_signed
-from runfold.evidence.verifying.map_verifying import MapVerification, SealedMap
+from runfold.evidence.verifying.checkpoints import Checkpoints, Kept
+from runfold.evidence.verifying.map_verifying import MapVerification
+from runfold.evidence.verifying.next_steps import CHANGED, LOST
 from runfold.evidence.verifying.pages import asking, verified_pages
 from runfold.evidence.verifying.sharing import shared_pages
 from runfold.evidence.verifying.stored_facts import stored_facts, strangers
 from runfold.evidence.verifying.verified_tree import VerifiedTree
 from runfold.maintenance.checking import Finding
-from runfold.proofs.note import Checkpoint, NoteRefused, read_note
+from runfold.proofs.note import Checkpoint
 from runfold.proofs.tiles import WIDTH, Growing, Tiles
 from runfold.store.datastore import Connection, Datastore
 
 MOST_LOOKED_UP = 200
 """Changed events for which it is looked up whether they were sealed elsewhere."""
-_CHANGED = "compare it with a backup of before; the database refuses changes, so somebody with the rights of a superuser made one"
-_LOST = "restore the events from a backup, and find out who had the rights of a superuser"
-
-
-class Kept(NamedTuple):
-    """A checkpoint that somebody keeps outside of the database."""
-
-    text: str
-    where: str
 
 
 @dataclass
@@ -63,20 +55,26 @@ class Verification:
     """After which events were read."""
     verified: dict[str, Checkpoint] = field(default_factory=dict)
     """What each tree is, where nothing is wrong with it."""
-    checkpoints: int = 0
-    """How many checkpoints the log was held against."""
     _trees: dict[str, VerifiedTree] = field(default_factory=dict, init=False)
-    _maps: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False)
-    _sealed_maps: dict[str, list[SealedMap]] = field(default_factory=dict, init=False)
+    _checkpoints: Checkpoints = field(init=False)
     _looked_up: int = field(default=0, init=False)
     _highest: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing was held against any checkpoint yet."""
+        self._checkpoints = Checkpoints(self.publics, self.kept, self.since, self.absent)
+
+    @property
+    def checkpoints(self) -> int:
+        """Return how many checkpoints the log was held against."""
+        return self._checkpoints.count
 
     def findings(self) -> Iterator[Finding]:
         """Every difference, in the order of positions, and what of it the checkpoints tell."""
         with self.connection.transaction():  # one moment, however much is sealed meanwhile
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             (ends,), trees = self._rows("ends"), stored_trees(self.connection)
-            self._maps = {(tenant_id, generation): root for tenant_id, generation, root in self._rows("map roots")}
+            maps = {(tenant_id, generation): root for tenant_id, generation, root in self._rows("map roots")}
         self.position, highest, lowest, self.unsealed_since = ends
         self._highest = highest or 0
         self.unsealed = max(0, self._highest - self.position)
@@ -86,8 +84,9 @@ class Verification:
         yield from self._alarms()
         wrong = set()
         read_before = {} if self.full else self.since
+        said = self._checkpoints.findings(list(self._trees.values()), maps)
         stored = chain(strangers(self.connection, trees), stored_facts(asking(self.connection), read_before))
-        for finding, tenant_id in chain(self._checkpoints(), stored):
+        for finding, tenant_id in chain(said, stored):
             wrong.add(tenant_id)
             yield finding
         self.first_position = self._begin()
@@ -114,14 +113,14 @@ class Verification:
         """Return what is wrong with a tree of which each leaf is right."""
         size, origin = tree.stored.size, tree.stored.origin
         if tree.last_seq is not None and tree.last_seq != size:
-            return Finding("missing", f"leaves {tree.last_seq + 1} to {size} of {origin} are not stored", _LOST)
+            return Finding("missing", f"leaves {tree.last_seq + 1} to {size} of {origin} are not stored", LOST)
         tree.end()
         if tree.altered:
             level, number = tree.altered[0]
             fact = f"tile {number} of level {level} of {origin} is not that of its leaves, so that no proof from it is one"
-            return Finding("altered", fact, _CHANGED, field="tiles")
+            return Finding("altered", fact, CHANGED, field="tiles")
         if tree.growing is not None and tree.growing.root() != self._root(tree, size):
-            return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", _CHANGED)
+            return Finding("forked", f"the leaves of {origin} are not those of its tree: its tiles were changed", CHANGED)
         return None
 
     def _map(self, tree: VerifiedTree) -> Iterator[Finding]:
@@ -129,7 +128,7 @@ class Verification:
         stored = tree.stored
         if tree.growing is None or (tree.last_seq, tree.growing.root()) != (stored.size, self._root(tree, stored.size)):
             return
-        sealed = [each for each in self._sealed_maps.get(stored.origin, []) if each.size <= stored.size]
+        sealed = [each for each in self._checkpoints.maps.get(stored.origin, []) if each.size <= stored.size]
         anew = MapVerification(self.connection, stored.tenant_id, stored.generation, stored.origin)
         yield from anew.findings(stored.size, sealed)
 
@@ -149,83 +148,11 @@ class Verification:
     def _before_the_first(self) -> Iterator[Finding]:
         for position, stream, version, type_ in self._rows("before the first"):
             fact = f"{type_}, version {version} of {stream}, stands at position {position}, which is never given out"
-            yield Finding("inserted", fact, _CHANGED, position, stream, version=version)
+            yield Finding("inserted", fact, CHANGED, position, stream, version=version)
 
     def _alarms(self) -> Iterator[Finding]:
         for kind, position, fact in self._rows("alarms"):
-            yield Finding(kind, f"{fact} (seen while it was sealed)", _CHANGED if kind == "inserted" else _LOST, position)
-
-    # Checkpoints
-
-    def _checkpoints(self) -> Iterator[tuple[Finding, str]]:
-        for tenant_id, tree in self._trees.items():
-            own = [Kept(tree.stored.note, "the database")] if tree.stored.note is not None else []
-            if not own and tree.stored.size:
-                fact = f"no checkpoint of {tree.stored.origin} is stored, and its tree has {tree.stored.size} events"
-                yield Finding("missing", fact, _LOST), tenant_id
-            for kept in own:
-                for finding in self._held_against(tree, kept, must_be_whole=True):
-                    yield finding, tenant_id
-            before = self.since.get(tree.stored.origin)
-            if before is not None and (changed := self._compared(tree, before, "what was verified here before")):
-                yield changed, tenant_id
-        for origin in self.absent:
-            if (before := self.since.get(origin)) is not None and before.size:
-                yield _taken_away(before, "what was verified here before"), ""
-        for kept in self.kept:
-            named = self._named(kept)
-            if named is not None:
-                for finding in self._held_against(named, kept, must_be_whole=False):
-                    yield finding, named.stored.tenant_id
-            else:
-                yield self._of_none(kept), ""
-
-    def _named(self, kept: Kept) -> VerifiedTree | None:
-        origin = kept.text.partition("\n")[0]
-        return next((tree for tree in self._trees.values() if tree.stored.origin == origin), None)
-
-    def _of_none(self, kept: Kept) -> Finding:
-        try:
-            said = read_note(kept.text).checkpoint()
-        except NoteRefused as error:
-            return Finding("checkpoint", f"{kept.where} is no checkpoint: {error}", "name a file that holds one")
-        if said.origin in self.absent:
-            return _taken_away(said, kept.where)
-        here = ", ".join(tree.stored.origin for tree in self._trees.values()) or "none"
-        fact = (
-            f"{kept.where} is of {said.origin} with {said.size} events, and no tree here has that name ({here}):"
-            " the sealed log was made anew, or this is another ledger"
-        )
-        return Finding("forked", fact, "find the ledger that the checkpoint is of; " + _CHANGED)
-
-    def _held_against(self, tree: VerifiedTree, kept: Kept, *, must_be_whole: bool) -> Iterator[Finding]:
-        try:
-            note = read_note(kept.text)
-            said = note.checkpoint() if self.publics is None else require_signed(note, self.publics)
-        except NoteRefused as error:
-            fact = f"the checkpoint of {tree.stored.origin} in {kept.where} is not one of ours: {error}"
-            yield Finding("checkpoint", fact, "find out who wrote it; a key that was changed is named with --key")
-            return
-        self.checkpoints += 1
-        if must_be_whole and said.size != tree.stored.size:
-            fact = f"the last checkpoint of {said.origin} is of {said.size} events, and its tree has {tree.stored.size}"
-            yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, _CHANGED)
-        elif finding := self._compared(tree, said, kept.where):
-            yield finding
-        elif said.map_root is not None:
-            self._sealed_maps.setdefault(said.origin, []).append(SealedMap(said.size, said.map_root, kept.where))
-            if must_be_whole and said.map_root != self._maps.get(tree.stored[:2]):
-                fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
-                yield Finding("altered", fact, _CHANGED, field="map")
-
-    def _compared(self, tree: VerifiedTree, said: Checkpoint, where: str) -> Finding | None:
-        found = compare(said, tree.stored.origin, tree.stored.size, tree.read)
-        if found.verdict == "consistent":
-            return None
-        kind = "forked" if found.verdict == "damaged" else found.verdict
-        return Finding(kind, f"{where}: {found.fact}", _LOST if kind == "rolled back" else _CHANGED)
-
-    # Events
+            yield Finding(kind, f"{fact} (seen while it was sealed)", CHANGED if kind == "inserted" else LOST, position)
 
     def _begin(self) -> int:
         """Return after which position events are read: after what all trees were verified up to, or from the first on."""
@@ -288,7 +215,7 @@ class Verification:
         if leaf is None:
             assert row is not None, "one of both is there"  # noqa: S101
             fact = f"{row[5]}, version {row[4]} of {row[3]}, was put in at position {position}: it was never sealed"
-            yield Finding("inserted", fact, _CHANGED, position, row[3], version=row[4])
+            yield Finding("inserted", fact, CHANGED, position, row[3], version=row[4])
             return
         tree = self._trees[leaf.tenant_id]
         yield from self._in_tree(tree, leaf)
@@ -296,7 +223,7 @@ class Verification:
             kind = "truncated" if position > self._highest else "missing"
             how = "is missing, as everything after it is" if kind == "truncated" else "is missing"
             fact = f"{leaf.type}, version {leaf.version} of {leaf.stream}, {how} at position {position}"
-            yield Finding(kind, fact, _LOST, position, leaf.stream, version=leaf.version)
+            yield Finding(kind, fact, LOST, position, leaf.stream, version=leaf.version)
             return
         try:
             changed = leaf.changed(digested(row, leaf.salt))
@@ -310,12 +237,12 @@ class Verification:
         if not tree.goes_on_with(leaf.seq):
             gone = f"leaves {(tree.last_seq or 0) + 1} to {leaf.seq - 1} of {tree.stored.origin}"
             fact = f"{gone} are not stored, before that of {leaf.named()}"
-            yield Finding("missing", fact, _LOST, leaf.position, leaf.stream, version=leaf.version)
+            yield Finding("missing", fact, LOST, leaf.position, leaf.stream, version=leaf.version)
             tree.growing = None
         tree.grow([hash_], leaf.seq)
         if hash_ != tree.hash_at(leaf.seq):
             fact = f"what is stored as sealed of {leaf.named()}, is not the leaf that the tree has"
-            yield Finding("altered", fact, _CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)
+            yield Finding("altered", fact, CHANGED, leaf.position, leaf.stream, "sealed", leaf.version)
 
     def _changed(self, row: tuple[Any, ...], leaf: SealedLeaf, fields: list[str]) -> Finding:
         position, stream, version, type_ = row[0], row[3], row[4], row[5]
@@ -326,11 +253,6 @@ class Verification:
                     f"position {position} holds {type_}, version {version} of {stream}, which was sealed at position {elsewhere};"
                     f" here {leaf.type}, version {leaf.version} of {leaf.stream}, was sealed"
                 )
-                return Finding("reordered", fact, _CHANGED, position, leaf.stream, version=leaf.version)
+                return Finding("reordered", fact, CHANGED, position, leaf.stream, version=leaf.version)
         fact = f"the {' and the '.join(fields)} of {leaf.named()} changed since it was sealed"
-        return Finding("altered", fact, _CHANGED, position, leaf.stream, ", ".join(fields), leaf.version)
-
-
-def _taken_away(said: Checkpoint, where: str) -> Finding:
-    fact = f"{where}: {said.origin} has {said.size} events, and nothing that was sealed is here: somebody took all of it away"
-    return Finding("rolled back", fact, _LOST)
+        return Finding("altered", fact, CHANGED, position, leaf.stream, ", ".join(fields), leaf.version)
