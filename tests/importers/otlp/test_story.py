@@ -587,6 +587,16 @@ def test_a_span_without_ids_is_a_problem_and_ids_in_base64_are_read() -> None:
     assert "spans.1: has no traceId or no spanId" in str(problem)
 
 
+def test_an_attribute_without_a_name_is_a_problem() -> None:
+    reports = Reports()
+    nameless = {"keyStrindex": 3, "value": {"stringValue": "Hello"}}
+    (found,) = items(request({**chat(2), "attributes": [nameless, None, {}]}), Place("t.jsonl", 1), reports.take)
+    assert isinstance(found, Span)
+    assert found.attributes == {}
+    (problem,) = reports.problems
+    assert str(problem).endswith("spans.0.attributes.0.key: is missing; the attribute is left out")
+
+
 def test_values_are_taken_as_json_whatever_they_are() -> None:
     value = {"a": [1, 2.5, True, "x", {"b": []}], "c": 2**40}
     (found,) = items(request(span(1, attrs={"v": value, "bytes": "x"})), Place("t"), lambda _: None)

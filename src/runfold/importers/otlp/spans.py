@@ -134,6 +134,8 @@ def _attributes(of: Fields) -> dict[str, Any]:
     for attribute in of.objects("attributes"):
         if (key := attribute.text("key")) is not None:
             found[key] = _any_value(attribute.raw("value"))
+        elif attribute and attribute.raw("key") is None:
+            attribute.problem("key", "is missing; the attribute is left out")
     return found
 
 
