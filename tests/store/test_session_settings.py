@@ -112,6 +112,14 @@ def test_a_database_that_has_no_room_for_every_letter_is_refused(database: TestD
             assert connection.execute("SELECT to_regnamespace('runfold')").fetchone() == (None,)
 
 
+def test_doctor_names_a_database_that_is_read_only(database: TestDatabase) -> None:
+    assert [line for line in examine(database.settings) if line.about == "read-only"] == []
+    make_odd(database, {"default_transaction_read_only": "on"})
+    (found,) = [line for line in examine(database.settings) if line.about == "read-only"]
+    assert (found.state, "default_transaction_read_only is on" in found.fact) == ("note", True)
+    assert f"set it to off for the database {database.name}" in str(found.next_step)
+
+
 @contextlib.contextmanager
 def other_encoding(beside: TestDatabase, encoding: str) -> Iterator[str]:
     """The address of a database that keeps text otherwise."""

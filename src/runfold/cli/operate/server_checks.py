@@ -31,8 +31,8 @@ class Check(NamedTuple):
 
 def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
     """Check the database that the reader reads."""
-    ((number, text, role, name, encoding),) = reader.rows(QUERIES["server"])
-    about = f"PostgreSQL {text}, database {name}"
+    ((number, text, role, database, encoding),) = reader.rows(QUERIES["server"])
+    about = f"PostgreSQL {text}, database {database}"
     if number < OLDEST_SERVER:
         yield Check("server", "wrong", about, "Runfold needs PostgreSQL 15 or newer")
     else:
@@ -43,6 +43,9 @@ def examine_server(reader: Reader, settings: Settings) -> Iterator[Check]:
     if reader.rows("SELECT pg_catalog.pg_is_in_recovery()") == [(True,)]:
         fact = "a standby: read-only, and as current as its replication"
         yield Check("standby", "note", fact, "record, fold and create keys on the primary")
+    elif reader.rows("SELECT current_setting('transaction_read_only')") == [("on",)]:
+        fact = f"sessions of {role} are read-only here (default_transaction_read_only is on), so nothing is recorded"
+        yield Check("read-only", "note", fact, f"to record, set it to off for the database {database}, or for {role}")
     yield _durability(reader, allowed=settings.unsafe_durability)
     migrations = _migrations(reader)
     yield migrations
