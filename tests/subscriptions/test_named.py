@@ -193,6 +193,38 @@ def test_a_consumer_that_rejects_is_not_given_what_is_behind(named: Named, runs:
     assert seen == [(runs[0].id, 1), (runs[1].id, 1)]
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_what_is_answered_once_later_events_are_here_is_answered(named: Named, runs: list[Run], batch: int) -> None:
+    """As where events are handled by others, and the consumer goes on meanwhile."""
+    billing = named("billing")
+    billing.put(in_order_of="nothing")
+    with billing.consume(batch=batch, follow=False) as consumer:
+        given = [next(consumer) for _ in range(8)]
+        consumer.reject(given[1], park=True)
+        for delivery in given[:1] + given[2:6]:
+            consumer.acknowledge(delivery)
+            consumer.acknowledge(delivery)  # the second time it is nothing
+    assert [each.position for each in billing.parked()] == [2]
+    view = billing.view()
+    assert (view.leased, view.waiting) == (0, 2)
+    assert at(billing.take(10)) == [7, 8]
+
+
+def test_an_answer_after_the_lease_has_ended_is_not_taken_and_the_event_comes_again(
+    ledger: Ledger, database: TestDatabase, runs: list[Run]
+) -> None:
+    billing = ledger.subscription("billing")
+    billing.put(in_order_of="nothing")
+    with billing.consume(batch=1, follow=False) as consumer:
+        first = next(consumer)
+        leases_end(database)
+        again = next(consumer)
+        assert (again.recorded.position, again.attempt) == (first.recorded.position, 2)
+        consumer.acknowledge(first)  # it is the same event, and done
+        assert next(consumer).recorded.position == 2
+    assert at(billing.take(10)) == [2, 3, 4, 5, 6, 7, 8]
+
+
 @contextlib.contextmanager
 def away(database: TestDatabase) -> Iterator[None]:
     """Nobody reaches the database, as while its server starts again."""

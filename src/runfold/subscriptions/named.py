@@ -152,16 +152,18 @@ class Consumer:
     """Gives one event after the other: acknowledge each, or reject it, before the next is asked for or later.
 
     What is acknowledged goes to the ledger with the batch, when its lease is half over, or when the consumer ends; what is not is
-    given back then. While the database or the server is away, one that follows waits and asks again.
+    given back then. One that is passed over, and answered once the next batch is here, has until its lease ends. While the
+    database or the server is away, one that follows waits and asks again.
     """
 
     def __init__(self, subscription: NamedSubscription, consumer: str | None, batch: int, *, follow: bool) -> None:
         self._subscription, self._consumer, self._batch, self._follow = subscription, consumer, batch, follow
         self._stopped = threading.Event()
         self._held: deque[Delivery] = deque()
-        self._unanswered: set[int] = set()
-        self._acknowledged: list[int] = []
+        self._unanswered: dict[int, UUID] = {}
+        self._acknowledged: dict[UUID, list[int]] = {}
         self._lease: UUID | None = None
+        self._known_until: dict[UUID, float] = {}
         self._renew_at = 0.0
         self._half = 0.0
 
@@ -189,20 +191,19 @@ class Consumer:
 
     def acknowledge(self, delivery: Delivery) -> None:
         """It is done."""
-        if delivery.recorded.position in self._unanswered:
-            self._unanswered.discard(delivery.recorded.position)
-            self._acknowledged.append(delivery.recorded.position)
+        position = delivery.recorded.position
+        if (lease := self._unanswered.pop(position, None)) is not None:
+            self._acknowledged.setdefault(lease, []).append(position)
 
     def reject(
         self, delivery: Delivery, *, reason: str | None = None, delay_seconds: float | None = None, park: bool = False
     ) -> None:
         """It failed; what comes behind it in order is not given in this batch, either."""
         position = delivery.recorded.position
-        if position not in self._unanswered or self._lease is None:
+        if (lease := self._unanswered.get(position)) is None:
             return
-        answer = self._subscription.reject(self._lease, [position], reason=reason, delay_seconds=delay_seconds, park=park)
-        self._unanswered.discard(position)
-        self._gone(answer.released)
+        answer = self._subscription.reject(lease, [position], reason=reason, delay_seconds=delay_seconds, park=park)
+        self._gone([position, *answer.released])
         self._told(answer)
 
     def stop(self) -> None:
@@ -216,43 +217,63 @@ class Consumer:
         """Tell the ledger what is acknowledged, and give back the rest."""
         self._stopped.set()
         self._flush()
-        if self._lease is not None and self._unanswered:
-            self._subscription.release(self._lease)
+        for lease in dict.fromkeys(self._unanswered.values()):
+            self._subscription.release(lease)
         self._held.clear()
         self._unanswered.clear()
 
     def _take(self) -> None:
         self._flush()
-        if self._lease is not None and self._unanswered:  # passed over: they are given again when the lease ends
-            self._unanswered.clear()
+        self._forget()
         wait_seconds = WAIT_SECONDS if self._follow else 0.0
         taken = self._subscription.take(self._batch, consumer=self._consumer, wait_seconds=wait_seconds)
         self._half = taken.lease_seconds / 2
-        self._renew_at = time.monotonic() + self._half
         self._lease = taken.lease
+        self._begin_lease()
         self._held.extend(taken.deliveries)
-        self._unanswered = {each.recorded.position for each in taken.deliveries}
+        self._unanswered |= dict.fromkeys((each.recorded.position for each in taken.deliveries), taken.lease)
         if not taken.deliveries and not self._follow:
             self._stopped.set()
+
+    def _begin_lease(self) -> None:
+        """Note that the lease at hand begins now. Whoever answers too late is told so, for as long again."""
+        now = time.monotonic()
+        self._renew_at = now + self._half
+        if self._lease is not None:
+            self._known_until[self._lease] = now + 4 * self._half
+
+    def _forget(self) -> None:
+        """What was passed over long ago was given to others since."""
+        now = time.monotonic()
+        over = {lease for lease, until in self._known_until.items() if until < now}
+        self._gone([position for position, lease in [*self._unanswered.items()] if lease in over])
+        for lease in over:
+            del self._known_until[lease]
 
     def _renew(self) -> None:
         """Half of the lease is over: tell what is done, and keep the rest."""
         self._flush()
         if self._lease is not None:
             kept = set(self._subscription.extend(self._lease).extended)
-            self._gone(self._unanswered - kept)
-        self._renew_at = time.monotonic() + self._half
+            self._gone([at for at, lease in [*self._unanswered.items()] if lease == self._lease and at not in kept])
+        self._begin_lease()
 
     def _gone(self, positions: Iterable[int]) -> None:
-        """These are somebody else's by now, or will be."""
+        """These are answered, or somebody else's by now, or will be."""
         gone = set(positions)
-        self._unanswered -= gone
+        for position in gone:
+            self._unanswered.pop(position, None)
         self._held = deque(each for each in self._held if each.recorded.position not in gone)
 
     def _flush(self) -> None:
-        if self._acknowledged and self._lease is not None:
-            self._told(self._subscription.acknowledge(self._lease, self._acknowledged))
-            self._acknowledged = []
+        while self._acknowledged:
+            lease, positions = self._acknowledged.popitem()
+            try:
+                answer = self._subscription.acknowledge(lease, positions)
+            except BaseException:
+                self._acknowledged[lease] = positions
+                raise
+            self._told(answer)
 
     def _told(self, answer: Answered) -> None:
         if answer.lost:
