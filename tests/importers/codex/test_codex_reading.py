@@ -363,6 +363,18 @@ def test_kinds_that_are_not_known_are_one_note_each() -> None:
     assert len(told) == 3
 
 
+@pytest.mark.parametrize(
+    ("base", "notes"),
+    [({"parts": ["Be kind."]}, 1), (["Be kind."], 1), ({"text": "Be kind."}, 0), ("Be kind.", 0), (None, 0), ({}, 0)],
+)
+def test_instructions_in_a_form_that_is_not_known_are_noted(base: Any, notes: int) -> None:
+    rollout, told = Rollout(), list[Problem | Note]()
+    rollout.meta(base_instructions=base)
+    rollout.say("user", "Hello")
+    reading(rollout.text(), told=told)
+    assert [type(each) for each in told] == [Note] * notes
+
+
 def test_a_file_that_is_no_rollout_is_one_problem_and_stops_no_other() -> None:
     rollout, told = begun(), list[Problem | Note]()
     other = "".join(json.dumps(line) + "\n" for line in (["thread.started"], ["turn.started"]))

@@ -114,6 +114,8 @@ class Reader:
         """What the model is told at first."""
         base = line.payload.get("base_instructions")
         words = text(mapping(base).get("text")) or text(base)
+        if base and not isinstance(base, str) and "text" not in mapping(base):
+            self._report(line.piece.note("instructions of a session in a form that is not known: not imported"))
         if session_id_of(line.payload) == self._first_id and words is not None and not self._is_instructed:
             self._is_instructed = True
             message = {"type": "message", "role": "system", "content": words}
