@@ -144,3 +144,22 @@ def test_what_is_said_of_a_run_s_beginning_is_taken_only_where_it_begins(ledger:
         for name in ("agent_version", "code_version"):
             assert refused_path(ask, name, "2.2") == name
     assert ledger.position() == before
+
+
+def test_none_is_not_given_where_it_says_nothing(ledger: Ledger, anywhere: Anywhere) -> None:
+    """A program that may have no goal, key or time to tell is the same program here and over HTTP."""
+    silent = {
+        name: None
+        for route in COMMANDS
+        if route.method.__name__ in {"start_run", "create_run"}
+        for name, field in route.body.items()
+        if field.default is None and field.type is not Any and type(None) not in get_args(field.type)
+    }
+    assert {"occurred_at", "causation_id", "expected_version", "run_id", "key", "goal", "at_version"} <= silent.keys()
+    thread = anywhere.create_thread(agent_id="support", occurred_at=None, correlation_id=None, traceparent=None)
+    run = thread.start_run({"ticket": 42}, **silent)
+    other = thread.start_run(parent=None)  # which says that it is a root
+    run.add_message("user", "hello", occurred_at=None, causation_id=None, expected_version=None)
+    roots = {each.id: ledger.now.run(each.id).parent for each in (run, other)}
+    assert roots == {run.id: None, other.id: None}
+    assert len(run.messages()) == 1

@@ -75,17 +75,19 @@ class Creation:
         start: Callable[[RunState], list[Event]] | None = None,
     ) -> None:
         """`start` begins the run in the same transaction."""
-        self._executor, self._thread_id, self._request, self._start = executor, thread_id, request, start
+        self._executor, self._thread_id, self._start = executor, thread_id, start
         goal = request.get("goal")
+        self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
+        said = self._said(request, input)
+        self._request = request = _given(request)
         if isinstance(url := request.get("callback_url"), str):
             executor.require_address(url, "callback_url")
         checked(ParentKind, "kind", request.get("kind", "continues"))
-        self._goal = Goal.model_validate(goal, strict=False) if isinstance(goal, Mapping) else goal
         self._wanted = RunCreated(
             thread_id=thread_id or "thread_0",
             agent_id=request.get("agent_id", "-"),
             key=request.get("key"),
-            request_digest=digest(canonical(self._said(input))),
+            request_digest=digest(canonical(said)),
             input=input,
             goal=self._goal,
             request_config=request.get("request_config"),
@@ -114,8 +116,9 @@ class Creation:
         if self._start is not None:
             session.record(run, self._start(run))
 
-    def _said(self, input: Any) -> dict[str, Any]:
-        said: dict[str, Any] = {name: self._request[name] for name in _SAID if name in self._request}  # type: ignore[literal-required]
+    def _said(self, request: RunRequest, input: Any) -> dict[str, Any]:
+        """Return what a request under the same id must say again, to the letter."""
+        said: dict[str, Any] = {name: request[name] for name in _SAID if name in request}  # type: ignore[literal-required]
         if isinstance(said.get("parent"), Handle):
             said["parent"] = said["parent"].id
         if self._goal is not None:
@@ -201,6 +204,11 @@ class Creation:
             user_id=thread.created.user_id if thread.created else None,
             goal_id=created.goal.id if created.goal else None,
         )
+
+
+def _given(request: RunRequest) -> RunRequest:
+    """Return a request without what is None, which says nothing, but for a parent: a run without one is a root."""
+    return cast("RunRequest", {name: value for name, value in request.items() if value is not None or name == "parent"})
 
 
 def _id_of(parent: Handle | str | None) -> str:

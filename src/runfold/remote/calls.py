@@ -81,7 +81,8 @@ def request_of(call: MethodCall[Any]) -> CommandRequest:
     for name in route.path_names:
         if name not in route.handle_ids:
             ids[name] = given.pop(name)
-    return CommandRequest(route, ids, {name: _said(route, name, value) for name, value in given.items()})
+    said = {name: _said(route, name, value) for name, value in given.items() if value is not None or _tells(route, name)}
+    return CommandRequest(route, ids, said)
 
 
 def path_of(route: Route, ids: Mapping[str, str]) -> str:
@@ -102,6 +103,12 @@ def require_ids(route: Route, ids: Mapping[str, str]) -> None:
                 raise missing(value)
         if not isinstance(value, str) or "/" in value or value in {"", ".", ".."}:
             raise UsageError(f"{name} {value!r} cannot stand in the path {route.path}; use it where the database is")
+
+
+def _tells(route: CommandRoute, name: str) -> bool:
+    """Return whether None says something as that argument; else it is left out, as the method itself takes it."""
+    field = route.fields.get(name)
+    return field is None or field.default is not None or field.type is Any or type(None) in get_args(field.type)
 
 
 def _said(route: CommandRoute, name: str, value: Any) -> Any:
