@@ -222,14 +222,14 @@ def find(
 
 
 def inside(folder: Path, wanted: Callable[[str], bool], report: Callable[[Problem], None]) -> Iterator[Path]:
-    """What is called like a file of a format, in a folder and all that is in it. A folder that may not be read is a problem."""
+    """Yield what is called like a file of a format, in a folder and all in it; a folder that may not be read is a problem."""
     for root, folders, names in os.walk(folder, onerror=lambda error: _refused(error, "what is in it is left out", report)):
         folders.sort()
         yield from (Path(root, name) for name in sorted(names) if wanted(name.removesuffix(".gz")))
 
 
 def regular(items: Iterable[Path], report: Callable[[Problem], None]) -> Iterator[tuple[Path, os.stat_result]]:
-    """Those that are files, and what is known of them. One that has gone since is not; one in a closed folder is a problem."""
+    """Yield those that are files, and what is known of them; one that has gone is none, one in a closed folder a problem."""
     for item in items:
         try:
             about = item.stat()
