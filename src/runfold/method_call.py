@@ -33,6 +33,12 @@ def _known(method: Callable[..., Any]) -> frozenset[str] | None:
 
 
 @cache
+def _many(method: Callable[..., Any]) -> frozenset[str]:
+    """Return the parameters that take several values, and not None instead."""
+    return frozenset(name for name, hint in get_type_hints(method).items() if get_origin(hint) in _LISTS)
+
+
+@cache
 def _lists(method: Callable[..., Any]) -> frozenset[str]:
     """Return the parameters that take a list of texts, and no text by itself."""
     return frozenset(name for name, hint in get_type_hints(method).items() if takes_list_of_text(hint))
@@ -72,6 +78,13 @@ class MethodCall(Generic[R]):
         if known is None or self.kwargs.keys() <= known:
             return None
         return next(name for name in self.kwargs if name not in known), known
+
+    def not_many(self) -> str | None:
+        """Return a parameter that takes several values, and is given what can hold none, if there is one."""
+        many = _many(self.method)
+        if not many:
+            return None
+        return next((name for name, value in self.named() if name in many and not isinstance(value, Iterable)), None)
 
     def with_lists(self) -> "MethodCall[R]":
         """Return the call in which one text that is given where a list of texts is taken is a list of one."""

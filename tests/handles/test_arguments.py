@@ -163,3 +163,28 @@ def test_none_is_not_given_where_it_says_nothing(ledger: Ledger, anywhere: Anywh
     roots = {each.id: ledger.now.run(each.id).parent for each in (run, other)}
     assert roots == {run.id: None, other.id: None}
     assert len(run.messages()) == 1
+
+
+def test_what_is_no_list_is_refused_where_a_list_is_taken(ledger: Ledger, anywhere: Anywhere) -> None:
+    ids = something_of_everything(ledger)
+    before = ledger.position()
+    asked = [(route, name) for route in COMMANDS for name, field in route.body.items() if get_origin(field.type) is list]
+    found = {
+        (route.name, name, given): refused_path(calling(anywhere, route, ids), name, given)
+        for route, name in asked
+        for given in (None, 5)
+    }
+    assert found == {key: key[1] for key in found}
+    assert {("approvals.request", "eligible", None), ("messages.redact", "fields", None)} <= found.keys()
+    assert ledger.position() == before
+
+
+def test_content_that_is_none_is_refused_as_content(ledger: Ledger, anywhere: Anywhere) -> None:
+    """As other systems have it of an assistant that only called a tool."""
+    run = anywhere.create_thread(agent_id="support").start_run()
+    message = run.add_message("user", "hello")
+    before = ledger.position()
+    for given in (None, 5, {"type": "text", "text": "hello"}):
+        assert refused_path(lambda content: run.add_message("assistant", content), "content", given) == "content"
+        assert refused_path(message.revise, "content", given) == "content"
+    assert ledger.position() == before

@@ -55,6 +55,8 @@ def planned(call: MethodCall[Plan[T]]) -> Plan[T]:
     if found := call.unknown():  # what was meant by it would be lost
         name, known = found
         raise InvalidEvent(name, f"is not a known argument; {call.method.__name__} takes {', '.join(sorted(known))}")
+    if single := call.not_many():
+        raise InvalidEvent(single, "is no list; give one, which may be empty for none")
     try:
         return call.method(call.owner, *call.args, **call.kwargs)
     except ValidationError as error:

@@ -32,6 +32,8 @@ def content_parts(content: Content) -> tuple[Part, ...]:
         return _PARTS.validate_python(content, strict=False)
     except ValidationError as error:
         found = refusal(error)
+        if not found.path:
+            raise InvalidEvent("content", "is neither text nor a list of parts; give one of them") from None
         raise InvalidEvent(f"content.{found.path}", found.reason) from None
 
 
