@@ -229,7 +229,7 @@ def inside(folder: Path, wanted: Callable[[str], bool], report: Callable[[Proble
 
 
 def regular(items: Iterable[Path], report: Callable[[Problem], None]) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield those that are files, and what is known of them; one that has gone is none, one in a closed folder a problem."""
+    """Yield the files among paths, and what is known of each. What has gone is none; what a closed folder holds is a problem."""
     for item in items:
         try:
             about = item.stat()
