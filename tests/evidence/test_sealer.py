@@ -103,7 +103,7 @@ def test_without_its_keys_nothing_is_sealed_and_no_new_key_is_made(settings: Set
     ("change", "why"),
     [
         ("recorded_at = 'infinity'", "a time that cannot be read .timestamp too large"),
-        ("context = (repeat('[', 3000) || repeat(']', 3000))::jsonb", "JSON that cannot be read .it is nested too deeply"),
+        ("context = (repeat('[', 11000) || repeat(']', 11000))::jsonb", "JSON that cannot be read .it is nested too deeply"),
     ],
     ids=["a time that is none", "JSON as deep as nobody reads"],
 )
