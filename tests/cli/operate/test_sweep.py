@@ -53,11 +53,11 @@ def test_many_runs_are_cancelled_by_name_or_by_what_they_are_of(runfold: Command
     thread = ledger.create_thread(agent_id="a")
     first, second = thread.start_run(), thread.start_run()
     second.claim("w1")
-    assert runfold("cancel", first.id, "run_nowhere", "--dry-run").out.splitlines() == [
-        f"{first.id}  cancelled",
-        "run_nowhere  not found",
-        "2 runs; nothing was changed",
-    ]
+    asked = runfold("cancel", first.id, "run_nowhere", "--dry-run")
+    expected = [f"{first.id}  cancelled", "run_nowhere  not found", "2 runs; nothing was changed"]
+    assert (asked.out.splitlines(), asked.code) == (expected, 3)
+    assert runfold("cancel", first.id, "--dry-run").code == 0
+    assert runfold("cancel", "run_nowhere", "--json").code == 3
     found = runfold("cancel", "--agent", "a", "--comment", "the customer left", "--wait", "0s", "--json").json
     assert [(each["run_id"], each["outcome"]) for each in found["items"]] == [(first.id, "cancelled"), (second.id, "cancelling")]
     assert runfold("cancel", "--thread", thread.id, "--force").out.splitlines() == [f"{second.id}  cancelled", "1 run"]

@@ -49,8 +49,10 @@ def cancel(
     """Cancel runs, named or found among those that have not ended.
 
     A run that a worker holds is asked to stop, and is cancelling until the worker has heard of it. Each run goes by itself: one
-    that cannot be found fails no other, and what has ended stays as it is.
+    that cannot be found fails no other, and what has ended stays as it is. Exit 3 if one that was named is not there.
     """
+    from runfold.errors import RunNotFound
+
     asked = {"thread_id": thread, "agent_id": agent, "user_id": user, "goal_id": goal, "status": status}
     choice: Any = {name: value for name, value in asked.items() if value}
     with call.ledger() as ledger:
@@ -68,8 +70,10 @@ def cancel(
             found = ledger.cancel_runs(given, **how, **choice)
     if call.json:
         call.answer({"items": [each.model_dump(mode="json") for each in found], "dry_run": dry_run})
-        return
-    _print(call, found, dry_run=dry_run)
+    else:
+        _print(call, found, dry_run=dry_run)
+    if any(each.outcome == "not_found" for each in found):
+        raise typer.Exit(RunNotFound.exit_code)
 
 
 def _confirmed(call: Call, found: "Sequence[CancelledRun]", *, yes: bool) -> list[str]:
