@@ -21,11 +21,11 @@ BAD: dict[str, list[Any]] = {
     "run_id": ["run_none", "thread_asked", "", "no id!", "../events", 7, ["run_asked"]],
     "after": [-1, "-1", 10_000, "10000", "x", "", "5@", "5@x", "²", 1.5, None, True, b"1", "9" * 50, "9@ffffffff"],
     "after ": ["yesterday", "2026-13-01", "2026-01-01T00:00:00", "2999-01-01", datetime(2026, 1, 1), LATER],
-    "agent_id": [7, [None], "a\0b"],
+    "agent_id": [7, [None], "a\0b", []],
     "actor": ["ada", "robot:x", "human:", 7],
 }
 GOOD: dict[str, list[Any]] = {
-    "types": ["run.*", ["run.*"], ("message.added", "run.created"), [], {"run.created"}, "*"],
+    "types": ["run.*", ["run.*"], ("message.added", "run.created"), None, {"run.created"}, "*"],
     "thread_id": ["thread_asked", None],
     "run_id": ["run_asked", None],
     "after": [0, "2", 3, "now", "0001-01-01", date(2000, 1, 1), "2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC)],

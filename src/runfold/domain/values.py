@@ -169,6 +169,17 @@ def texts(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def narrowing(name: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The values that something is narrowed by; none where it is not narrowed.
+
+    Raises UsageError for what is no text, and for an empty list: whoever made it means nobody, and would be given everybody's.
+    """
+    values = texts(name, given)
+    if given is not None and not values:
+        raise UsageError(f"{name} is empty, so it means none; leave it out, or give at least one", name=name)
+    return values
+
+
 def _member_fault(value: dict[Any, Any] | list[Any], depth: int) -> _Fault | None:
     is_object = isinstance(value, dict)
     members = value.items() if isinstance(value, dict) else enumerate(value)

@@ -14,7 +14,7 @@ from runfold.domain.run import Run
 from runfold.domain.streams import is_id
 from runfold.domain.thread import Thread
 from runfold.domain.times import EXAMPLE, DayCounts, parse_time
-from runfold.domain.values import Actor, texts
+from runfold.domain.values import Actor, narrowing, texts
 from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.wanted import Wanted
@@ -77,7 +77,7 @@ class Asked:
             raise UsageError(f"up_to is {up_to!r}; pass a position such as 1234", up_to=up_to)
         given: dict[str, Any] = dict(wanted)
         several = [name for name in _NAMES if name not in {*_OF_ONE, *_TIMES}]
-        said: dict[str, Any] = {name: texts(name, given.get(name)) for name in several}
+        said: dict[str, Any] = {name: narrowing(name, given.get(name)) for name in several}
         said |= {name: _moment(name, given.get(name), day) for name, day in _TIMES.items()}
         said |= {name: _one(name, given.get(name)) for name in _OF_ONE}
         said["actor"] = tuple(str(Actor.parse(actor)) for actor in said["actor"])

@@ -12,7 +12,7 @@ from runfold.domain.catalogue import event_types
 from runfold.domain.context import Context
 from runfold.domain.durations import duration
 from runfold.domain.event import Events, is_of_type
-from runfold.domain.values import Actor, WebhookId, texts
+from runfold.domain.values import Actor, WebhookId, narrowing
 from runfold.domain.webhook import OWN_TYPES, WebhookCreated, WebhookFilter
 from runfold.domain.webhook import Webhook as WebhookState
 from runfold.errors import InvalidEvent
@@ -130,10 +130,10 @@ def _require_known(session: Session, wanted: WebhookFilter) -> None:
 
 def filter_of(types: Texts, by_actor: Texts, **others: Any) -> WebhookFilter:
     """Return a filter of what a caller gives. Raises UsageError for unknown types, InvalidEvent, pydantic.ValidationError."""
-    patterns = event_types.patterns(texts("types", types))
+    patterns = event_types.patterns(narrowing("types", types))
     found = [name for name in event_types.all() if any(is_of_type(name, pattern) for pattern in patterns)]
     if found and all(any(is_of_type(name, own) for own in OWN_TYPES) for name in found):
         raise InvalidEvent("types", "name only what delivery itself records, which is never sent; name others")
-    actors = tuple(Actor.parse(actor) for actor in texts("by_actor", by_actor))
-    said: dict[str, Any] = {name: texts(name, given) if name in _SEVERAL else given for name, given in others.items()}
+    actors = tuple(Actor.parse(actor) for actor in narrowing("by_actor", by_actor))
+    said: dict[str, Any] = {name: narrowing(name, given) if name in _SEVERAL else given for name, given in others.items()}
     return WebhookFilter(types=patterns, actor=actors, **said)

@@ -96,7 +96,7 @@ def events(
 
     asked: Any = {
         "after": after_of(after, call.zone),
-        "types": types or [],
+        "types": types,
         "thread_id": thread,
         "run_id": run,
         **filters,

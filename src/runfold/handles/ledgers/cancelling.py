@@ -10,7 +10,7 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt
 from runfold.domain.run import ENDED
 from runfold.domain.run_events import RunCancellationRequested, RunCancelled, Status
-from runfold.domain.values import texts
+from runfold.domain.values import narrowing, texts
 from runfold.errors import RunNotFound, UsageError
 from runfold.handles.calling.local import CallerExecutor
 from runfold.handles.run_lifecycle import ending
@@ -49,13 +49,11 @@ class RunChoice(TypedDict, total=False):
 def chosen_runs(reading: Reading, run_ids: Iterable[str] | None, choice: RunChoice, limit: int) -> list[str]:
     """Return the ids of the runs to cancel, as they were given, or found. Raises UsageError, ReadModelBehind.
 
-    What is None says nothing. A list of nobody is refused: whoever made it means no run, and as a filter it would find all.
+    What is None says nothing.
     """
-    said = {name: texts(name, value) for name, value in choice.items() if value is not None}  # type: ignore[arg-type]
+    said = {name: narrowing(name, value) for name, value in choice.items() if value is not None}  # type: ignore[arg-type]
     if (run_ids is None) == (not said):
         raise UsageError("name runs to cancel, or say which by thread, agent, user, goal, workflow or status; not both")
-    if nobody := next((name for name, values in said.items() if not values), None):
-        raise UsageError(f"{nobody} is empty, so it means no run; leave it out, or give at least one", name=nobody)
     if not 1 <= limit <= MOST:
         raise UsageError(f"limit is {limit}; it is 1 to {MOST}")
     if run_ids is None:
