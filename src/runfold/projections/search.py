@@ -98,7 +98,7 @@ _SPOKEN = (
 class Search(Projection[SearchRow]):
     """One row per message, tool call, decision and problem: the words that were said in it and may still be shown."""
 
-    name, version, row = "search", 1, SearchRow
+    name, version, row = "search", 2, SearchRow
     key = ("thread_id", "kind", "scope_id", "item_id")
     events = (*_SPOKEN, MessagePartAppended, MessageSealed, MessageRedacted)
     partition = "thread"

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import psycopg
 import pytest
@@ -153,6 +154,24 @@ def test_a_hit_says_where_it_stands(ledger: Ledger, runs: list[Run]) -> None:
     assert hit.excerpt.text[start:end] == "needle"
     assert hit.excerpt.start > 400
     assert hit.excerpt.left > 500
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_are_found_however_they_are_written(ledger: Ledger, runs: list[Run], form: Literal["NFC", "NFD"]) -> None:
+    said = normalize(form, "see Bücher/Prüfung_ガス.pdf, per favore")
+    runs[0].add_message("user", said, message_id="whole")
+    streamed = runs[0].add_message("assistant", "", message_id="streamed", streaming=True)
+    for character in said:
+        streamed.append_text(character)
+    streamed.seal()
+    ledger.fold("search")
+    for words in ("prüfung", "Bücher/Prüfung", "ガス", "prüf*"):
+        for typed in (normalize("NFC", words), normalize("NFD", words)):
+            hits = every_hit(ledger.now, typed)
+            assert [hit.id for hit in hits] == ["streamed", "whole"], typed
+            start, end = hits[0].excerpt.marks[0]
+            assert normalize("NFC", said[start:end]).casefold().startswith(words.strip("*").casefold())
+    assert not every_hit(ledger.now, "prufung")
 
 
 def test_what_was_redacted_is_found_by_nobody_as_of_any_moment(ledger: Ledger, runs: list[Run]) -> None:
