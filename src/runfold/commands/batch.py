@@ -10,6 +10,7 @@ from runfold.commands.answers import require_same
 from runfold.commands.cached_streams import CachedStreams, LoadRequired
 from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
+from runfold.commands.growing_trees import GrowingTrees
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
 from runfold.commands.stored_parts import StoredParts
@@ -60,8 +61,12 @@ class ReaderWithNew(TenantReader):
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """Return the events that shape a thread's tree, the collected ones last."""
-        stored = [] if self._batch.is_unstored(thread_id) else super().tree(thread_id, after=after, up_to=up_to)
+        stored = self.recorded_tree(thread_id, after, up_to)
         return stored + [new for new in self._batch.collected_of_tree() if new.thread_id == thread_id]
+
+    def recorded_tree(self, thread_id: str, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
+        """Return those of them that the log has."""
+        return [] if self._batch.is_unstored(thread_id) else super().tree(thread_id, after=after, up_to=up_to)
 
 
 class CommandBatch:
@@ -76,7 +81,7 @@ class CommandBatch:
         self._new_thread = new_thread
         self._has_stored = False
         self.tenant_id = caller.tenant_id
-        self.reader: TenantReader = ReaderWithNew(executor.recorder.store, self)
+        self.reader = ReaderWithNew(executor.recorder.store, self)
         is_new = None if new_thread is None else self._is_new
         self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take, is_new=is_new)
         self._session = self._new_session()
@@ -189,9 +194,9 @@ class CommandBatch:
         """Return what is collected of one stream."""
         return self._collected_at(self._places_of(stream))
 
-    def collected_of_tree(self) -> Iterator[Recorded]:
-        """Return what is collected of the events that shape a tree."""
-        return self._collected_at(self._places_of(_TREE))
+    def collected_of_tree(self, after: int = 0) -> Iterator[Recorded]:
+        """Return what is collected of the events that shape a tree, after so many of them."""
+        return self._collected_at(self._places_of(_TREE)[after:])
 
     def _collected_at(self, places: Iterable[int]) -> Iterator[Recorded]:
         session, now = self._session, self._executor.clock()
@@ -212,7 +217,9 @@ class CommandBatch:
             )
 
     def _new_session(self) -> Session:
-        return self._executor.session({}, self._states, self._caller, self.reader)
+        session = self._executor.session({}, self._states, self._caller, self.reader)
+        session.tree_of = GrowingTrees(self.reader.recorded_tree, self.collected_of_tree).of
+        return session
 
     def _begin_anew(self) -> None:
         self._session, self._heads, self._places, self._placed = self._new_session(), {}, {}, 0

@@ -1,6 +1,7 @@
 """What one command sees and does: the states it looks at, and the events it records, not yet stored."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
@@ -44,6 +45,7 @@ class Session:
         "metadata",
         "rows",
         "touched",
+        "tree_of",
     )
 
     def __init__(self, states: CachedStreams, reader: Reader, limits: Limits, caller: Caller, metadata: str) -> None:
@@ -59,6 +61,8 @@ class Session:
         self.events: list[Event] = []
         """The event of each row."""
         self.touched: dict[str, CachedStream] = {}
+        self.tree_of: Callable[[str], Tree] | None = None
+        """What tells the tree of a thread; None for the log."""
         self._seen: dict[str, int] = {}
         """Streams that existed, and the version each was at when the command first looked."""
 
@@ -115,7 +119,8 @@ class Session:
 
     def tree(self, thread_id: str) -> Tree:
         """Return the runs and heads of a thread."""
-        return cast("Tree", self._fetch(("tree", thread_id), lambda: thread_tree(self._log, thread_id)))
+        tell = self.tree_of or partial(thread_tree, self._log)
+        return cast("Tree", self._fetch(("tree", thread_id), lambda: tell(thread_id)))
 
     def inherited_message(self, run: Run, message_id: str) -> MessageState | None:
         """Return a message of a run's past, as the rules must know it; None where there is none."""
