@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runfold.domain.event import AlreadyRecorded, Event, Events
 from runfold.domain.values import Count, Digest, JsonObject, Label, RunId, Text, ThreadId, Value
-from runfold.errors import CommandRefused
+from runfold.errors import CommandRefused, InvalidEvent, shortened
 
 MAIN = "main"
 MOST_HEADS = 1_000
@@ -188,6 +188,10 @@ class Thread:
         self.require_open("name_head")
         if name in self.heads:
             self.refuse("name_head", f"head {name!r} already exists; move it (`move_head`)")
+        if name.startswith("run_"):
+            raise InvalidEvent("name", f"{shortened(repr(name))} would be taken for a run; choose one that does not begin with run_")
+        if "/" in name or name in {".", ".."}:
+            raise InvalidEvent("name", f"{shortened(repr(name))} cannot stand in an address; choose one without /, and not . or ..")
         if len(self.heads) >= MOST_HEADS:
             self.refuse("name_head", f"a thread has {MOST_HEADS:,} heads at most; move one that it has (`move_head`)")
         return [HeadNamed(name=name, run_id=run_id)]
