@@ -118,7 +118,17 @@ def test_what_is_taken_finds_the_same_wherever_it_is_asked(
 
 
 def test_a_limit_and_a_bound_are_refused_alike(ledger: Ledger, remote: RemoteLedger, run: Run) -> None:
-    for asked in ({"limit": 0}, {"limit": -1}, {"limit": 1.5}, {"limit": True}, {"up_to": -1}, {"up_to": "x"}, {"up_to": 1.5}):
+    for asked in (
+        {"limit": 0},
+        {"limit": -1},
+        {"limit": 2**62 + 1},
+        {"limit": 10**20},
+        {"limit": 1.5},
+        {"limit": True},
+        {"up_to": -1},
+        {"up_to": "x"},
+        {"up_to": 1.5},
+    ):
         here, there = (outcome(partial(where.events, **asked)) for where in (ledger, remote))
         assert here == there, asked
         assert here[0] == "UsageError"

@@ -1,4 +1,4 @@
-"""A head that was named is reached by its name, here and over HTTP; a name by which it could not be is refused when it is given."""
+"""A head is reached by its name, here and over HTTP; a name by which it could not be is refused when it is given."""
 
 import pytest
 

@@ -189,9 +189,13 @@ class Thread:
         if name in self.heads:
             self.refuse("name_head", f"head {name!r} already exists; move it (`move_head`)")
         if name.startswith("run_"):
-            raise InvalidEvent("name", f"{shortened(repr(name))} would be taken for a run; choose one that does not begin with run_")
+            raise InvalidEvent(
+                "name", f"{shortened(repr(name))} would be taken for a run; choose one that does not begin with run_"
+            )
         if "/" in name or name in {".", ".."}:
-            raise InvalidEvent("name", f"{shortened(repr(name))} cannot stand in an address; choose one without /, and not . or ..")
+            raise InvalidEvent(
+                "name", f"{shortened(repr(name))} cannot stand in an address; choose one without /, and not . or .."
+            )
         if len(self.heads) >= MOST_HEADS:
             self.refuse("name_head", f"a thread has {MOST_HEADS:,} heads at most; move one that it has (`move_head`)")
         return [HeadNamed(name=name, run_id=run_id)]

@@ -19,7 +19,7 @@ from runfold.errors import RunNotFound, ThreadNotFound, UsageError
 from runfold.feed.run_watch import ENDINGS, RunWatch
 from runfold.feed.wanted import Wanted
 from runfold.store import epochs
-from runfold.store.cursor import Cursor, Place
+from runfold.store.cursor import MOST_POSITION, Cursor, Place
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, TenantReader
 
@@ -108,8 +108,8 @@ class Asked:
 
 def page_size(limit: int) -> int:
     """Return how many events a page is to hold. Raises UsageError for what is no number of them."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise UsageError(f"limit is {limit!r}; ask for at least 1")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_POSITION:
+        raise UsageError(f"limit takes a whole number from 1 to {MOST_POSITION}, not {limit!r}", name="limit")
     return limit
 
 

@@ -10,6 +10,7 @@ from runfold.cli.calling.call import Call
 from runfold.cli.calling.former_words import as_now, flags_of, former_options, formerly
 from runfold.cli.calling.ids import kinds_of, whole_ids
 from runfold.cli.calling.lists import ListOption, as_asked
+from runfold.cli.calling.refusals import flags_by_argument, naming_options
 
 P = ParamSpec("P")
 
@@ -170,12 +171,12 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
     def run(ctx: typer.Context, **given: Any) -> None:
         _require_text(declared, given)
         call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
-        with whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole:
+        with naming_options(flags), whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole:
             function(call, **as_asked(call, of_list, whole))  # type: ignore[call-arg]  # typer gives what is declared below
 
     of_lists = [each.declared for each in of_list]
     declared = [context, *arguments, *of_lists, *options, *(each.declared for each in former), *shared_parameters()]
-    kinds = kinds_of(declared)
+    kinds, flags = kinds_of(declared), flags_by_argument(declared)
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def run(
     call: Call,
     run_id: RunId,
-    version: Annotated[
+    at_version: Annotated[
         int | None, typer.Option("--version", min=1, metavar="N", help="As of this version of the run's stream.")
     ] = None,
     at: At = None,
@@ -31,9 +31,9 @@ def run(
 
     with call.ledger() as ledger:
         reading = pinned(call, ledger, at, happened_at)
-        view = reading.run(run_id, version)
-        if version is not None and version > view.version:
-            raise UsageError(f"{run_id} is at version {view.version} and has no version {version} yet", version=view.version)
+        view = reading.run(run_id, at_version)
+        if at_version is not None and at_version > view.version:
+            raise UsageError(f"{run_id} is at version {view.version} and has no version {at_version} yet", version=view.version)
         calls = _all_calls(reading.at(min(view.position, reading.up_to)), run_id)
     if call.json:
         tool_calls = [tool_call.model_dump(mode="json") for tool_call in calls]

@@ -1,0 +1,37 @@
+"""What a command refuses, in the words of the command line: an option by its flag, not by its argument in Python."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import get_args
+
+from typer.models import OptionInfo
+
+from runfold.cli.calling.former_words import flags_of
+from runfold.errors import LedgerError
+
+_NAMED = re.compile("(?P<name>[a-z_]+)(?= takes | is |: )|unknown (?P<word>[a-z]+_[a-z_]+)(?= ')")
+"""The argument that a refusal begins with, as in `limit takes a whole number` and `unknown order_by 'size'`."""
+
+
+def flags_by_argument(declared: Iterable[inspect.Parameter]) -> Mapping[str, str]:
+    """Return the flag of each option, by what its argument is called in Python: as the parameter, or as the flag."""
+    found: dict[str, str] = {}
+    for parameter in declared:
+        for said in get_args(parameter.annotation)[1:]:
+            if isinstance(said, OptionInfo) and (flags := flags_of(said)):
+                found |= {parameter.name: flags[0], flags[0].strip("-").replace("-", "_"): flags[0]}
+    return found
+
+
+@contextmanager
+def naming_options(flags: Mapping[str, str]) -> Iterator[None]:
+    """Let what is refused within name options by their flags."""
+    try:
+        yield
+    except LedgerError as error:
+        said = str(error)
+        if (found := _NAMED.match(said)) and (flag := flags.get(found[found.lastgroup or 0])):
+            error.args = (f"{said[: found.start(found.lastgroup or 0)]}{flag}{said[found.end() :]}",)
+        raise
