@@ -44,7 +44,7 @@ def tell(ledger: Ledger) -> None:
     thread = ledger.create_thread(
         agent_id=HOSTILE, user_id=HOSTILE, title=HOSTILE, external_ref=HOSTILE, metadata={HOSTILE: HOSTILE}, thread_id="thread_x"
     )
-    run = thread.start_run(input={HOSTILE: HOSTILE}, run_id="run_x", goal_id="g")
+    run = thread.start_run(input={HOSTILE: HOSTILE}, run_id="run_x", goal={"id": "g", "description": HOSTILE})
     run.add_message("user", HOSTILE)
     run.call_tool(HOSTILE, {HOSTILE: HOSTILE}, call_id="call_x").fail(HOSTILE)
     run.set_state({HOSTILE: HOSTILE})

@@ -107,7 +107,7 @@ def _of_command_line(runfold: Command, worked_on: str, hook: str) -> dict[str, P
         "attention": ("attention", "--silent-for={}"),
         "keys create": (*key, "--expires-in={}"),
         "webhooks rotate": ("webhooks", "rotate", hook, "--keep-for={}"),
-        "cancel": ("cancel", "run_nobody", "--wait={}"),
+        "cancel": ("cancel", worked_on, "--dry-run", "--wait={}"),
         "claim": ("claim", worked_on, "--id=exec_1", "--take-over", "--for={}"),
         "renew": ("renew", worked_on, "exec_1", "--for={}"),
         "moments prepare": ("moments", "prepare", "3", "--expires-in={}"),
