@@ -175,6 +175,20 @@ def test_a_lie_that_comes_with_a_manifest_of_its_own_is_found(tmp_path: Path, ve
         assert err.count("\n") <= 1, name
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_policy_is_read_as_editors_write_it_and_refused_by_its_encoding_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    (tmp_path / "policy").write_text(POLICY, encoding=encoding)
+    code = main([str(MadeUp().write(tmp_path / "b", "thread_a")), "--policy", str(tmp_path / "policy")])
+    said = capsys.readouterr()
+    if encoding == "utf-16":
+        refused = f"the policy cannot be read: {tmp_path / 'policy'} is not UTF-8; write it in UTF-8"
+        assert (code, said.out, said.err) == (2, "", f"runfold-verify: {refused}\n")
+    else:
+        assert (code, said.err) == (0, "")
+
+
 def test_a_checkpoint_that_another_key_has_signed_is_not_trusted(tmp_path: Path, verify: Verify) -> None:
     code, out, err = verify(MadeUp().write(tmp_path / "b", "thread_a", key=Ed25519PrivateKey.from_private_bytes(b"x" * 32)))
     assert (code, out) == (2, "")

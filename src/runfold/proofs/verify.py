@@ -233,8 +233,10 @@ def _policy(path: Path) -> Policy:
             raw = file.read(_MOST_POLICY + 1)
         if len(raw) > _MOST_POLICY:
             raise PolicyRefused("it is too long")
-        return read_policy(raw.decode())
-    except (OSError, UnicodeDecodeError) as error:
+        return read_policy(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise PolicyRefused(f"{path} is not UTF-8; write it in UTF-8") from None
+    except OSError as error:
         raise PolicyRefused(f"{path} ({type(error).__name__})") from None
 
 

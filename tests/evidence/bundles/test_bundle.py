@@ -150,3 +150,6 @@ def test_what_is_not_there_or_not_sealed_is_refused_and_no_folder_is_overwritten
         (tmp_path / "b" / "mine").write_text(json.dumps("mine"))
         with pytest.raises(UsageError, match="not empty"):
             make(ledger, tmp_path / "b")
+        (tmp_path / "file").touch()
+        with pytest.raises(UsageError, match="file is there already, and no folder; name another"):
+            make(ledger, tmp_path / "file")

@@ -98,7 +98,7 @@ def _witness(name: str, policy: Path, folder: Path) -> "Witness":
     from runfold.proofs.policy import PolicyRefused, read_policy
 
     try:
-        logs = read_policy(at_home(policy).read_text(encoding="utf-8")).logs
+        logs = read_policy(at_home(policy).read_text(encoding="utf-8-sig")).logs
     except (OSError, ValueError) as error:
         what = error if isinstance(error, PolicyRefused) else type(error).__name__
         raise UsageError(f"--policy: {policy} cannot be read ({what})") from None

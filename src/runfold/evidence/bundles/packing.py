@@ -15,7 +15,7 @@ _UNIX = 3
 def require_new(place: Path) -> None:
     """Raise UsageError where something is already."""
     if place.exists() and (place.suffix == ".zip" or not place.is_dir() or any(place.iterdir())):
-        what = "" if place.suffix == ".zip" else ", and not empty"
+        what = ", and not empty" if place.is_dir() else ", and no folder" if place.suffix != ".zip" else ""
         raise UsageError(f"{place} is there already{what}; name another")
 
 
