@@ -47,7 +47,8 @@ def model_sight(asked: Past, recorded: Recorded) -> ModelSight:
     if not is_id(Run, recorded.stream):
         raise UsageError(f"position {recorded.position} is no event of a run, so no model saw anything for it")
     reading = asked.ledger.at(asked.position)
-    found = reading.context(run_id=recorded.stream, at_version=recorded.version - 1)
+    before = max(1, recorded.version - 1)  # with its first event a run begins, in which nothing is said
+    found = reading.context(run_id=recorded.stream, at_version=before)
     event = recorded.event
     named = set(event.prompt_message_ids) if isinstance(event, ModelCallStarted) else set()
     whole = [Seen(message.added_position, message, None, message.id in named) for message in found.messages]
