@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import get_type_hints
 
+import httpx2
 import pytest
 
 from runfold import Ledger
@@ -32,6 +33,15 @@ def test_events_of_nobody_are_refused_by_name_and_not_those_of_all(
                 anywhere.create_webhook("https://hooks.example.com", **{by: nobody})  # type: ignore[arg-type]  # as above
     assert not ledger.subscriptions.all()
     assert not ledger.now.webhooks()
+
+
+@pytest.mark.parametrize("filters", [*({name: []} for name in SEVERAL), {"thread_id": ""}, {"run_id": ""}], ids=str)
+def test_over_http_too(ledger: Ledger, address: str, filters: dict[str, object]) -> None:
+    with httpx2.Client(base_url=address, headers={"Authorization": "Bearer rf_any"}) as client:
+        refused = client.put("/subscriptions/mirror", json=filters)
+        assert refused.status_code in {400, 404}, refused.text
+        assert client.put("/subscriptions/mirror", json=dict.fromkeys(filters)).is_success
+    assert [each.wanted for each in ledger.subscriptions.all()] == [{}]
 
 
 def test_a_filter_of_none_narrows_nothing(ledger: Ledger) -> None:

@@ -149,7 +149,7 @@ def _put(kept: KeptSubscriptions, name: str, said: SubscriptionAsked) -> Subscri
     given = bodies.said(said)
     promise = Promise(**{key: given.pop(key) for key in Promise.model_fields if key in given})
     after, order = given.pop("after", None), given.pop("in_order_of", "stream")
-    kept.put(name, promise, order, 0 if after is None else after, **{key: value for key, value in given.items() if value})
+    kept.put(name, promise, order, 0 if after is None else after, **given)
     return kept.view(name)
 
 
