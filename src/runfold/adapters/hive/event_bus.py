@@ -13,7 +13,7 @@ from runfold import logs
 from runfold.adapters.hive.event_places import EventPlaces
 from runfold.adapters.hive.event_words import AgentEvent, EventType, types_for, word_of
 from runfold.errors import LedgerError, UsageError
-from runfold.feed.asked import NOW, After
+from runfold.feed.asked import NOW, After, EventFilter
 from runfold.feed.subscription import Subscription
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.ids import new_id
@@ -174,7 +174,8 @@ class EventBus:
         types = () if event_type is None else types_for(words)
         if event_type is not None and not types and event_type is not EventType.CUSTOM:
             return []
-        last = self._ledger.events(types=types, limit=self._most, order="desc")
+        narrowed: EventFilter = {"types": types} if types else {}
+        last = self._ledger.events(limit=self._most, order="desc", **narrowed)
         places = EventPlaces(self._ledger)
         found = [event for event in map(places.told_of_the_past, reversed(last)) if wanted.matches(event)]
         return found[::-1][:limit]

@@ -10,7 +10,7 @@ from runfold.cli.calling.call import Call
 from runfold.cli.calling.former_words import as_now, flags_of, former_options, formerly
 from runfold.cli.calling.ids import kinds_of, whole_ids
 from runfold.cli.calling.lists import ListOption, as_asked
-from runfold.cli.calling.refusals import flags_by_argument, naming_options
+from runfold.cli.calling.refusals import naming_options
 
 P = ParamSpec("P")
 
@@ -171,16 +171,24 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
     def run(ctx: typer.Context, **given: Any) -> None:
         _require_text(declared, given)
         call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
-        with naming_options(flags), whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole:
+        with (
+            naming_options(lambda: _given(ctx, declared)),
+            whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole,
+        ):
             function(call, **as_asked(call, of_list, whole))  # type: ignore[call-arg]  # typer gives what is declared below
 
     of_lists = [each.declared for each in of_list]
     declared = [context, *arguments, *of_lists, *options, *(each.declared for each in former), *shared_parameters()]
-    kinds, flags = kinds_of(declared), flags_by_argument(declared)
+    kinds = kinds_of(declared)
     run.__signature__ = inspect.Signature(declared)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     run.__doc__, run.__name__ = reflowed(function.__doc__ or ""), function.__name__
     return run
+
+
+def _given(ctx: typer.Context, declared: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Return those parameters that a call gives, and that do not stand as they are by themselves."""
+    return [each for each in declared if (source := ctx.get_parameter_source(each.name)) and source.name == "COMMANDLINE"]
 
 
 def _call_of(ctx: typer.Context, given: dict[str, Any]) -> Call:

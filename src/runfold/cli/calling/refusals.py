@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import get_args
 
@@ -15,10 +15,10 @@ _NAMED = re.compile("(?P<name>[a-z_]+)(?= takes | is |: )|unknown (?P<word>[a-z]
 """The argument that a refusal begins with, as in `limit takes a whole number` and `unknown order_by 'size'`."""
 
 
-def flags_by_argument(declared: Iterable[inspect.Parameter]) -> Mapping[str, str]:
+def _flags(parameters: Iterable[inspect.Parameter]) -> Mapping[str, str]:
     """Return the flag of each option, by what its argument is called in Python: as the parameter, or as the flag."""
     found: dict[str, str] = {}
-    for parameter in declared:
+    for parameter in parameters:
         for said in get_args(parameter.annotation)[1:]:
             if isinstance(said, OptionInfo) and (flags := flags_of(said)):
                 found |= {parameter.name: flags[0], flags[0].strip("-").replace("-", "_"): flags[0]}
@@ -26,12 +26,16 @@ def flags_by_argument(declared: Iterable[inspect.Parameter]) -> Mapping[str, str
 
 
 @contextmanager
-def naming_options(flags: Mapping[str, str]) -> Iterator[None]:
-    """Let what is refused within name options by their flags."""
+def naming_options(given: Callable[[], Iterable[inspect.Parameter]]) -> Iterator[None]:
+    """Let what is refused within name options by their flags.
+
+    `given` returns those that were given: of others no value is refused, and what has the same name is something else, such as
+    a column.
+    """
     try:
         yield
     except LedgerError as error:
         said = str(error)
-        if (found := _NAMED.match(said)) and (flag := flags.get(found[found.lastgroup or 0])):
+        if (found := _NAMED.match(said)) and (flag := _flags(given()).get(found[found.lastgroup or 0])):
             error.args = (f"{said[: found.start(found.lastgroup or 0)]}{flag}{said[found.end() :]}",)
         raise
