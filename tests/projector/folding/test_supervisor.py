@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from runfold import Ledger
-from runfold.projector.folding import shard, supervisor
+from runfold.projector.folding import pause, shard, supervisor
 from runfold.projector.folding.supervisor import Supervisor, place_of
 from runfold.projector.status import ProjectionStatus
 from runfold.settings import Settings, environment
@@ -34,7 +34,7 @@ SECONDS = 120
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ended is started again at once."""
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pause, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(supervisor, "PAUSES", (0.01, 0.01, 0.01))
 
 
