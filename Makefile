@@ -24,9 +24,11 @@ serve: $(BIN)/.installed  ## set up, and serve the ledger over HTTP until Ctrl-C
 	@$(BIN)/runfold serve $(ARGS)
 
 test: $(BIN)/.installed-dev  ## set up, and run the tests on a real PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone and not paired" $(ARGS)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m paired $(ARGS) $(NONE_OF_SOME)
-	@$(BIN)/python -m pytest -m alone $(ARGS) $(NONE_OF_SOME)
+	@failed=0; \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not alone and not paired" $(ARGS) || failed=1; \
+	{ $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m paired $(ARGS) $(NONE_OF_SOME); } || failed=1; \
+	{ $(BIN)/python -m pytest -m alone $(ARGS) $(NONE_OF_SOME); } || failed=1; \
+	exit $$failed
 
 test-setup: $(BIN)/.installed-dev
 
