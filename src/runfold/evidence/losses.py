@@ -16,7 +16,7 @@ from runfold.domain.context import Context
 from runfold.domain.security import LossAccepted, Security
 from runfold.evidence.publishing.places import Place
 from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader, trees_to_begin
-from runfold.evidence.sealing.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, first_origin, grow
+from runfold.evidence.sealing.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, grow, origin_of
 from runfold.ids import stable_id
 from runfold.ledger import Ledger
 from runfold.proofs.note import read_note
@@ -85,7 +85,7 @@ def _lost(cursor: Any, tree: StoredTree, places: list[Place]) -> Loss | None:
 
 
 def _loss(cursor: Any, tree: StoredTree, note: str, fact: str) -> Loss:
-    origin = f"{first_origin(cursor, tree.tenant_id)}-{tree.generation + 1}"
+    origin = origin_of(cursor, tree.tenant_id, tree.generation + 1)
     return Loss(tree.tenant_id, fact, origin, tree.origin, note)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from psycopg.rows import tuple_row
 
-from runfold.evidence.sealing.sealing import QUERIES, first_origin
+from runfold.evidence.sealing.sealing import QUERIES, origin_of
 from runfold.proofs.note import Checkpoint
 from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.store.datastore import Connection
@@ -46,7 +46,7 @@ def trees_to_begin(connection: Connection, more: Iterable[str] = ()) -> list[Sto
     begun = {tree.tenant_id for tree in stored_trees(connection)}
     with connection.cursor(row_factory=tuple_row) as cursor:
         tenants = {tenant_id for (tenant_id,) in cursor.execute(QUERIES["tenants"]).fetchall()} | {*more}
-        return [StoredTree(each, 1, first_origin(cursor, each), 0, None) for each in sorted(tenants - begun)]
+        return [StoredTree(each, 1, origin_of(cursor, each), 0, None) for each in sorted(tenants - begun)]
 
 
 def tile_reader(connection: Connection, tenant_id: str, generation: int) -> ReadTile:

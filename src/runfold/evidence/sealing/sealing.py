@@ -190,16 +190,17 @@ def _logs(cursor: Any, tenants: list[str], began: Callable[[Log], object]) -> li
     found = {row[0]: Log(*row) for row in cursor.execute(QUERIES["logs"], [tenants]).fetchall()}
     for tenant in tenants:
         if tenant not in found:
-            found[tenant] = Log(tenant, 1, first_origin(cursor, tenant), 0)
+            found[tenant] = Log(tenant, 1, origin_of(cursor, tenant), 0)
             began(found[tenant])
             cursor.execute(QUERIES["new log"], [tenant, found[tenant].origin])
     return list(found.values())
 
 
-def first_origin(cursor: Any, tenant_id: str) -> str:
-    """The name of a tenant's first tree: the same in every copy of the ledger, so that one that was put back shows."""
+def origin_of(cursor: Any, tenant_id: str, generation: int = 1) -> str:
+    """The name of a tenant's tree: the same in every copy of the ledger, so that one that was put back shows."""
     (ledger,) = cursor.execute(QUERIES["ledger"]).fetchone()
-    return f"runfold/{hashlib.sha256(f'{ledger} {tenant_id}'.encode()).hexdigest()[:32]}"
+    first = f"runfold/{hashlib.sha256(f'{ledger} {tenant_id}'.encode()).hexdigest()[:32]}"
+    return first if generation == 1 else f"{first}-{generation}"
 
 
 def not_own(cursor: Any, tenant_id: str, generation: int, origin: str) -> str | None:
@@ -207,15 +208,15 @@ def not_own(cursor: Any, tenant_id: str, generation: int, origin: str) -> str | 
 
     Whoever can write to the database could have an altered log sealed under a name of which nothing was published.
     """
-    expected = first_origin(cursor, tenant_id)
-    if generation > 1:
-        expected = f"{expected}-{generation}"
+    expected = origin_of(cursor, tenant_id, generation)
     if origin != expected:
         return f"the tree of {tenant_id} is named {origin} in the database, and its name is {expected}"
-    accepted = cursor.execute(QUERIES["losses accepted"], [tenant_id]).fetchall() if generation > 1 else []
-    if generation > 1 and not any(read_object(state).get("origin") == origin for (state,) in accepted):
-        return f"{origin} was begun as after a loss, and nobody has accepted one (no event security.loss_accepted names it)"
-    return None
+    if generation == 1:
+        return None
+    accepted = cursor.execute(QUERIES["losses accepted"], [tenant_id]).fetchall()
+    if any(read_object(state).get("origin") == origin for (state,) in accepted):
+        return None
+    return f"{origin} was begun as after a loss, and nobody has accepted one (no event security.loss_accepted names it)"
 
 
 @dataclass
