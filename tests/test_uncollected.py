@@ -1,5 +1,6 @@
 """Cycles are looked for seldom while much is made, and as often as before when that is done."""
 
+import contextlib
 import gc
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from runfold import Ledger
-from runfold.uncollected import SELDOM, seldom_collected, uncollected
+from runfold.projections.registry import known
+from runfold.projector.worker import Worker
+from runfold.store.datastore import Datastore
+from runfold.uncollected import SELDOM, VERY_SELDOM, seldom_collected, uncollected
+from tests.databases import TestDatabase
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +55,16 @@ def test_of_threads_that_end_in_any_order_the_last_one_puts_it_back() -> None:
     assert gc.get_threshold()[0] == 700
 
 
+def test_of_several_numbers_the_largest_counts_for_as_long_as_it_is_asked_for() -> None:
+    with seldom_collected():
+        with seldom_collected(VERY_SELDOM):
+            with seldom_collected():
+                assert gc.get_threshold()[0] == VERY_SELDOM
+            assert gc.get_threshold()[0] == VERY_SELDOM
+        assert gc.get_threshold()[0] == SELDOM
+    assert gc.get_threshold()[0] == 700
+
+
 @pytest.mark.parametrize("chosen", [0, 2 * SELDOM])
 def test_who_has_switched_it_off_or_chosen_more_keeps_that(chosen: int) -> None:
     gc.set_threshold(chosen, 5, 5)
@@ -62,6 +77,18 @@ def test_who_chooses_meanwhile_keeps_that() -> None:
     with seldom_collected():
         gc.set_threshold(1234, 5, 5)
     assert gc.get_threshold() == (1234, 5, 5)
+
+
+def test_nobody_looks_for_cycles_between_the_pages_of_a_fold(ledger: Ledger, database: TestDatabase) -> None:
+    for _ in range(20):
+        ledger.create_thread(agent_id="support").start_run().complete()
+    seen = []
+    worker = Worker(Datastore(database.projector_url), known())
+    worker.when_stored = lambda *_: seen.append((gc.isenabled(), gc.get_threshold()[0]))
+    with contextlib.closing(worker):
+        worker.catch_up()
+    assert set(seen) == {(True, VERY_SELDOM)}
+    assert gc.get_threshold()[0] == 700
 
 
 def test_a_batch_makes_much_whether_it_is_stored_or_not(ledger: Ledger) -> None:

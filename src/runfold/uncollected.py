@@ -6,16 +6,18 @@ import gc
 import threading
 from collections.abc import Iterator
 
-SELDOM = 50_000
-"""Objects that are made and stay before a search for cycles, where Python's own number is 700."""
+SELDOM, VERY_SELDOM = 50_000, 250_000
+"""Objects that are made and stay before a search for cycles, where Python's own number is 700; and where much more is made, of
+which most goes again. 250,000 are looked through in a tenth of a second."""
 
 _turn = threading.Lock()
 _inside = 0
 """How many threads are at such work."""
 _was_enabled = True
-_collecting = 0
-"""How many threads make much that stays, of which cycles are looked for seldom."""
-_threshold = 0
+_asked: list[int] = []
+"""After how many objects cycles are looked for, as each thread wants it that makes much."""
+_found = _set = 0
+"""The number that there was when the first of them asked, and the one that is set."""
 
 
 @contextlib.contextmanager
@@ -37,24 +39,31 @@ def uncollected() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Look for cycles seldom until all who asked for that are done; who sets another number meanwhile keeps it.
+def seldom_collected(objects: int = SELDOM) -> Iterator[None]:
+    """Look for cycles only after so many objects until all who asked for it are done; who sets another number meanwhile keeps it.
 
     A command of a large batch takes 16 µs so, and 20 where each few hundred objects are looked through, all that a program has
     from time to time. The search goes on: what others leave in cycles meanwhile is bounded.
     """
-    global _collecting, _threshold  # noqa: PLW0603  there is one collector a process
+    global _found, _set  # noqa: PLW0603  there is one collector a process
     with _turn:
-        if not _collecting:
-            _threshold, *others = gc.get_threshold()
-            if 0 < _threshold < SELDOM:
-                gc.set_threshold(SELDOM, *others)
-        _collecting += 1
+        if not _asked:
+            _found = _set = gc.get_threshold()[0]
+        _asked.append(objects)
+        _set = _adjusted()
     try:
         yield
     finally:
         with _turn:
-            _collecting -= 1
-            now, *others = gc.get_threshold()
-            if not _collecting and 0 < _threshold < now == SELDOM:
-                gc.set_threshold(_threshold, *others)
+            _asked.remove(objects)
+            _set = _adjusted()
+
+
+def _adjusted() -> int:
+    """Set the most that is asked for, unless somebody else has set a number meanwhile; return what was set last."""
+    now, *others = gc.get_threshold()
+    if _found == 0 or now != _set:  # 0: switched off
+        return _set
+    most = max(_found, *_asked, 0)
+    gc.set_threshold(most, *others)
+    return most

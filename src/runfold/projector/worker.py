@@ -33,7 +33,7 @@ from runfold.projector.tables import generations, indexing
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reading.reader import Head
-from runfold.uncollected import uncollected
+from runfold.uncollected import VERY_SELDOM, seldom_collected
 
 LARGEST_PAGE, FIRST_PAGE = 8_000, 500
 """Positions read at once (see folding/page_size.py)."""
@@ -73,7 +73,8 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
         try:
-            self._run(stop)
+            with seldom_collected(VERY_SELDOM):
+                self._run(stop)
         finally:
             self.close()
 
@@ -103,22 +104,26 @@ class Worker:
         Read models that have stopped are left as they are. Raises LedgerUnavailable.
         """
         try:
-            target = read_head(self._connection).position
-            self._team.look_again()
-            while True:
-                self._team.look_again(within=BUSY_SECONDS * 10)
-                self._beat_if_due()
-                behind = [model for model in self._team.models if self._team.is_ours(model) and not self._has_done(model, target)]
-                if not behind:
-                    if self._end_storing():
-                        return target
-                    continue
-                if progress is not None:
-                    progress(sum(map(self._position, behind)), target * len(behind))
-                if not self._step():
-                    time.sleep(BUSY_SECONDS)
+            with seldom_collected(VERY_SELDOM):
+                return self._catch_up(progress)
         except psycopg.Error as error:
             raise unavailable(error) from error
+
+    def _catch_up(self, progress: Progress | None) -> int:
+        target = read_head(self._connection).position
+        self._team.look_again()
+        while True:
+            self._team.look_again(within=BUSY_SECONDS * 10)
+            self._beat_if_due()
+            behind = [model for model in self._team.models if self._team.is_ours(model) and not self._has_done(model, target)]
+            if not behind:
+                if self._end_storing():
+                    return target
+                continue
+            if progress is not None:
+                progress(sum(map(self._position, behind)), target * len(behind))
+            if not self._step():
+                time.sleep(BUSY_SECONDS)
 
     def close(self) -> None:
         """Give everything back, so that others can go on at once."""
@@ -146,8 +151,7 @@ class Worker:
         now = time.monotonic()
         due = [shard for shard in self._team.shards.values() if shard.position < head.position and shard.not_before <= now]
         if due:
-            with uncollected():
-                self._take_in_next(due, head)
+            self._take_in_next(due, head)
         else:
             self._end_storing()
         self._index_filled()

@@ -78,7 +78,7 @@ def test_pages_join_without_a_gap_in_both_directions(ledger: Ledger) -> None:
 
 
 def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PAGE", "STRETCH"):
+    for name in ("PAGE", "STRETCH", "LONG_STRETCH"):
         monkeypatch.setattr(f"runfold.store.reading.reader.{name}", 3)
     run = ledger.create_thread(agent_id="support").start_run()
     for number in range(9):

@@ -26,7 +26,7 @@ from runfold.projector.tables.table import Table
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_over
-from runfold.uncollected import uncollected
+from runfold.uncollected import VERY_SELDOM, seldom_collected
 
 PAGE = 2_000
 NEAR = 2_000
@@ -52,13 +52,16 @@ class InOrder:
 
     def go(self, up_to: int, told: Callable[[int, int], None]) -> None:
         """Fold up to a position. Raises ProjectionStopped, psycopg.Error."""
+        with seldom_collected(VERY_SELDOM):
+            self._go(up_to, told)
+
+    def _go(self, up_to: int, told: Callable[[int, int], None]) -> None:
         while self.position < up_to:
             end = min(self.position + PAGE, up_to)
             page = self._pages.read(self.position, end, self._shard.types)
             if end < up_to:
                 self._pages.ask(end, min(end + PAGE, up_to), self._shard.types)
-            with uncollected():
-                self._take_in(page)
+            self._take_in(page)
             told(self.position, up_to)
             reach("page in order stored")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -20,15 +21,16 @@ from runfold.store.reading import filter as filtering
 from runfold.store.reading.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.reading.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.reading.happened import HappenedBy
-from runfold.store.reading.stretches import AHEAD, stretches
+from runfold.store.reading.stretches import AHEAD, Found, stretches
 from runfold.store.unlocked import Unlocked
 
 _QUERIES = named_queries("runfold.store.reading", "reader.sql")
 
 _HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
 PAGE = 2000
-STRETCH = 1000
-"""Events that are read at once for who reads all there is."""
+STRETCH, LONG_STRETCH = 1000, 4000
+"""Events that are read at once for who may read all there is; and ahead of who does. For each of these a thread has to get the
+interpreter from who reads, which takes as long as 1,000 events do."""
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
 LATEST = 2**62
@@ -156,15 +158,12 @@ class Reader:
     def events(self, wanted: Filter | None = None, *, after: int = 0, up_to: int = LATEST) -> Iterator[Recorded]:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
         here = self.within(max(1, (self._page_bytes or filtering.PAGE_BYTES) // (1 + AHEAD)))
-        ahead = here.unlocked()
 
-        def read(position: int) -> tuple[list[tuple[Any, ...]], int]:
-            return here.raw_stretch(wanted, position, up_to, STRETCH)
+        def read(reader: Reader, limit: int, position: int) -> Found:
+            rows, end = reader.raw_stretch(wanted, position, up_to, limit)
+            return Found(rows, end, is_full=not is_all(rows, limit, reader._page_bytes))
 
-        def read_ahead(position: int) -> tuple[list[tuple[Any, ...]], int]:
-            return ahead.raw_stretch(wanted, position, up_to, STRETCH)
-
-        for found in stretches(read, after, up_to, STRETCH, read_ahead):
+        for found in stretches(partial(read, here, STRETCH), after, up_to, partial(read, here.unlocked(), LONG_STRETCH)):
             yield from map(self._read, found)
 
     def raw_stretch(
