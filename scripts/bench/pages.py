@@ -7,7 +7,7 @@ The pages of `runfold serve` as a browser asks for them, signed in: the whole wa
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx2
@@ -62,7 +62,7 @@ def questions(ledger: Ledger, thread_id: str) -> int:
     sent: list[str] = []
     rows = TenantReader.rows
 
-    def counting(self: TenantReader, query: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+    def counting(self: TenantReader, query: str, parameters: Any = ()) -> Sequence[tuple[Any, ...]]:
         sent.append(query)
         return rows(self, query, parameters)
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from runfold import Ledger
-from runfold.errors import LedgerUnavailable
+from runfold.errors import LedgerUnavailable, UnreadableTime
 from runfold.store import unlocked
-from runfold.store.datastore import Datastore
+from runfold.store.datastore import Datastore, unavailable
 from runfold.store.hint import CHANNEL, Listener
 from runfold.store.reading.filter import Filter
 from runfold.store.unlocked import Unlocked
@@ -50,6 +50,33 @@ def test_answers_are_the_same(connection: psycopg.Connection[Any]) -> None:
         assert ours == theirs
         assert len(ours) == 4997
         assert asking.rows("SELECT 1 WHERE false", []) == []
+
+
+def test_rows_are_made_where_they_are_looked_at(connection: psycopg.Connection[Any]) -> None:
+    query, expected = "SELECT n, n::text FROM generate_series(1, %b) AS n", [(n, str(n)) for n in range(1, 6)]
+    found = Unlocked(connection).unmade_rows(query, [5])
+    connection.close()
+    assert (len(found), found[-1], found[-1]) == (5, expected[-1], expected[-1])
+    assert (found[1], found[1:3], found[-2]) == (expected[1], expected[1:3], expected[-2])
+    assert [*found] == found.all() == expected
+
+
+def test_none_of_no_rows_is_the_last_one(connection: psycopg.Connection[Any]) -> None:
+    found = Unlocked(connection).unmade_rows("SELECT 1 WHERE false", [])
+    assert (len(found), [*found]) == (0, [])
+    with pytest.raises(IndexError):
+        found[-1]
+
+
+def test_of_a_row_that_cannot_be_read_who_looks_at_it_is_told_in_the_words_that_were_asked_for(
+    connection: psycopg.Connection[Any],
+) -> None:
+    asking, query = Unlocked(connection), "SELECT 7::bigint AS notification_id, 'infinity'::timestamptz AS recorded_at"
+    for told, kind in ((lambda error: error, psycopg.DataError), (unavailable, UnreadableTime)):
+        found = asking.unmade_rows(query, [], told)
+        for look in (lambda found=found: found[-1], lambda found=found: found[0], found.all):
+            with pytest.raises(kind, match=r"timestamp|position 7"):
+                look()
 
 
 def test_a_refusal_is_the_same_error_and_the_connection_goes_on(connection: psycopg.Connection[Any]) -> None:

@@ -22,6 +22,7 @@ from runfold.store.appending.told import told_of_recorded
 from runfold.store.codec import StreamKey, as_recorded
 from runfold.store.datastore import Datastore
 from runfold.store.reading.reader import LATEST, TREE_TYPES, TenantReader
+from runfold.store.unlocked import Row
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class ReaderWithNew(TenantReader):
         super().__init__(datastore, batch.tenant_id)
         self._batch = batch
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Row]:
         """Do what `Reader.rows` says, with all that was submitted. Raises LedgerError."""
         self._batch.parts.wait()
         return super().rows(query, parameters)

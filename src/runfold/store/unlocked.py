@@ -7,10 +7,10 @@ interrupts such a question, so it is for threads in which no interrupt arrives.
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, overload
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -20,8 +20,50 @@ from psycopg.pq.abc import PGresult
 
 from runfold.store.unread import named
 
+Row = tuple[Any, ...]
 MOST_STATEMENTS = 100
 """Prepared on a connection: as many as psycopg prepares."""
+
+
+class Rows(Sequence[Row]):
+    """What was asked, and is made rows when they are looked at, by who looks: so who computes need not be interrupted for it."""
+
+    def __init__(self, result: PGresult, connection: psycopg.Connection[Any], told: Callable[[psycopg.Error], Exception]) -> None:
+        """`told` says what is raised of a row that cannot be read."""
+        self._count, self._told = result.ntuples, told
+        self._result: PGresult | None = result
+        self._converting = Transformer(connection)
+        self._converting.set_pgresult(result, format=Format.BINARY)
+        self._rows: list[Row] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.all())
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
+        if at == -1 and self._result is not None and self._count:
+            return self._made(self._count - 1)[0]
+        return self.all()[at]
+
+    def all(self) -> list[Row]:
+        """Return all rows."""
+        if self._result is not None:
+            self._rows = self._made(0)
+            self._result = None
+            self._converting.set_pgresult(None)
+        return self._rows
+
+    def _made(self, first: int) -> list[Row]:
+        try:
+            return self._converting.load_rows(first, self._count, tuple)
+        except psycopg.DataError as error:
+            raise self._told(named(error, self._result)) from None
 
 
 class Unlocked:
@@ -33,21 +75,21 @@ class Unlocked:
         self._prepared: OrderedDict[tuple[str, tuple[int, ...]], bytes] = OrderedDict()
         self._numbers = count(1)
 
-    def rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, parameters: Sequence[Any]) -> list[Row]:
         """Return all rows of a query, with `%b` for each parameter. Raises psycopg.Error."""
+        return self.unmade_rows(query, parameters).all()
+
+    def unmade_rows(
+        self, query: str, parameters: Sequence[Any], told: Callable[[psycopg.Error], Exception] = lambda error: error
+    ) -> Rows:
+        """Return the same, not made yet; they may be looked at in another thread. Raises psycopg.Error."""
         values = self._converting.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))
         try:
             result = self._asked(query, values)
         except InvalidSqlStatementName:  # psycopg gives back all that is prepared once something was rolled back
             self._prepared.clear()
             result = self._asked(query, values)
-        self._converting.set_pgresult(result, format=Format.BINARY)
-        try:
-            return self._converting.load_rows(0, result.ntuples, tuple)
-        except psycopg.DataError as error:
-            raise named(error, result) from None
-        finally:
-            self._converting.set_pgresult(None)  # it would be held as long as the connection
+        return Rows(result, self.connection, told)
 
     def check(self) -> None:
         """See that the connection lives. Raises psycopg.Error."""

@@ -7,9 +7,12 @@ import pytest
 from psycopg.rows import dict_row
 
 from runfold import Ledger
+from runfold.errors import UnreadableTime
 from runfold.store.reading import filter as filtering
 from runfold.store.reading.filter import Filter
 from runfold.store.recorder import Recorder
+from tests.damaged import damage
+from tests.databases import TestDatabase
 
 
 def test_the_view_shows_an_event_in_our_own_words(database, ledger: Ledger) -> None:
@@ -88,6 +91,21 @@ def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.
     assert [found.version for found in reader.stream(run.id, after_version=2, up_to_version=8)] == [3, 4, 5, 6, 7, 8]
     assert len(run.messages()) == 9
     assert len(list(reader.events())) == 12
+
+
+@pytest.mark.parametrize("position", [2, 5, 8, 11])
+def test_of_an_event_that_cannot_be_read_they_are_told_wherever_it_stands(
+    ledger: Ledger, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, position: int
+) -> None:
+    for name in ("STRETCH", "LONG_STRETCH"):
+        monkeypatch.setattr(f"runfold.store.reading.reader.{name}", 3)
+    run = ledger.create_thread(agent_id="support").start_run()
+    for number in range(9):
+        run.add_message("user", str(number))
+    stream, taken = damage(database, position, "recorded at infinity"), list[int]()
+    with pytest.raises(UnreadableTime, match=f"position {position}.*{stream}"):
+        taken.extend(recorded.position for recorded in ledger.recorder.reader.events())
+    assert taken == list(range(1, position - (position - 1) % 3)), "those of the stretches before"
 
 
 @pytest.mark.parametrize("bytes_a_page", [1, 300, 700, 5_000, 100_000])

@@ -8,7 +8,7 @@ from runfold.errors import Damage
 from runfold.projector.connection import connect
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.datastore import Datastore
-from runfold.store.unlocked import Unlocked
+from runfold.store.unlocked import Rows, Unlocked
 
 _QUERY = (
     f"SELECT {COLUMNS} FROM runfold.log WHERE notification_id > %b AND notification_id <= %b AND (topic = ANY(%b)) IS TRUE"
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
     after: int
     up_to: int
     types: frozenset[str]
-    rows: Future[list[tuple[Any, ...]]]
+    rows: Future[Rows]
 
 
 class Pages:
@@ -93,10 +93,10 @@ class Pages:
             self._thread.shutdown()
             self._thread = None
 
-    def _rows(self, after: int, up_to: int, types: frozenset[str]) -> list[tuple[Any, ...]]:
+    def _rows(self, after: int, up_to: int, types: frozenset[str]) -> Rows:
         if self._open is None or self._open.connection.closed:
             self._open = Unlocked(connect(self._datastore))
-        return self._open.rows(_QUERY, [after, up_to, sorted(types)])
+        return self._open.unmade_rows(_QUERY, [after, up_to, sorted(types)])
 
     def _close(self) -> None:
         if self._open is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import ConfigDict
@@ -128,9 +128,7 @@ def _tree(reader: TenantReader) -> _Tree | None:
 
 def _leaves(reader: TenantReader, tree: _Tree, events: Sequence[ToldEvent]) -> dict[int, Leaf]:
     positions = [each.position for each in events]
-    rows: list[tuple[Any, ...]] = reader.rows(
-        _QUERIES["leaves"], [positions, reader.tenant, tree.generation, tree.checkpoint.size]
-    )
+    rows = reader.rows(_QUERIES["leaves"], [positions, reader.tenant, tree.generation, tree.checkpoint.size])
     return {leaf.position: leaf for leaf in (Leaf(*row) for row in rows)}
 
 

@@ -18,7 +18,7 @@ SPARSE = 50
 LEAST, MOST = 32, 4_000
 """Of each type at least so many positions are looked up, and of all types at most about so many."""
 
-Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+Rows = Callable[[str, Sequence[Any]], Sequence[tuple[Any, ...]]]
 """Asks the database."""
 
 
@@ -41,7 +41,7 @@ def stretch_by_type(
     *,
     descending: bool = False,
     most_bytes: int | None = None,
-) -> tuple[list[tuple[Any, ...]], int]:
+) -> tuple[Sequence[tuple[Any, ...]], int]:
     """Return rows, and the position up to which these are all; descending, from which on."""
     positions, end = _positions(rows, wanted, after, up_to, limit, descending=descending)
     if not positions:

@@ -170,12 +170,12 @@ def _dense_query(where: str, order: Sequence[str], last: str, most_bytes: int | 
     )
 
 
-def size_of(rows: list[tuple[Any, ...]]) -> int:
+def size_of(rows: Sequence[tuple[Any, ...]]) -> int:
     """The bytes of their payloads."""
     return sum(len(row[5]) for row in rows)
 
 
-def is_all(rows: list[tuple[Any, ...]], limit: int, most_bytes: int | None = None) -> bool:
+def is_all(rows: Sequence[tuple[Any, ...]], limit: int, most_bytes: int | None = None) -> bool:
     """Return whether a bounded query found all there is: neither its limit nor its bytes ended it."""
     return len(rows) < limit and size_of(rows) < (most_bytes or PAGE_BYTES)
 

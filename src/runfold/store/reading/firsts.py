@@ -31,7 +31,7 @@ def firsts(reader: Reader, wanted: Sequence[tuple[Filter, int]], up_to: int) -> 
             order = ", ".join(place.order)
             queries.append(f"(SELECT {number}, notification_id FROM runfold.log WHERE {place.where} ORDER BY {order} LIMIT 1)")
             values += place.values
-    found = dict(reader.rows(" UNION ALL ".join(queries), values)) if queries else {}
+    found: dict[int, int] = dict(reader.rows(" UNION ALL ".join(queries), values)) if queries else {}
     return [found.get(number) for number in range(len(wanted))]
 
 

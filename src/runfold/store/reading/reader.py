@@ -15,14 +15,14 @@ import psycopg_pool
 from runfold.domain.recorded import Recorded
 from runfold.errors import LedgerUnavailable, UsageError
 from runfold.store.codec import COLUMNS, unread, unread_or_raw
-from runfold.store.datastore import EVERY_TENANT, Datastore
+from runfold.store.datastore import EVERY_TENANT, Datastore, unavailable
 from runfold.store.queries import named_queries
 from runfold.store.reading import filter as filtering
 from runfold.store.reading.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.reading.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.reading.happened import HappenedBy
 from runfold.store.reading.stretches import AHEAD, Found, stretches
-from runfold.store.unlocked import Unlocked
+from runfold.store.unlocked import Row, Unlocked
 
 _QUERIES = named_queries("runfold.store.reading", "reader.sql")
 
@@ -101,7 +101,7 @@ class Reader:
         other._known_head = head.position
         return other
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Row]:
         """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
 
         Raises LedgerUnavailable.
@@ -115,10 +115,10 @@ class Reader:
             self.datastore.revive()
             return self._rows(query, parameters)
 
-    def _rows(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, parameters: Sequence[Any]) -> Sequence[Row]:
         with self.datastore.reading(self.tenant, is_unlocked=self._is_unlocked) as connection:
             if self._is_unlocked:
-                return connection.unlocked.rows(query, parameters)
+                return connection.unlocked.unmade_rows(query, parameters, unavailable)
             with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
                 return cursor.execute(query, parameters, prepare=True).fetchall()
 
@@ -128,11 +128,9 @@ class Reader:
         """At most `limit` events after one position and up to another, in order. Raises UnknownEventType, UnreadableEvent."""
         return [self._read(row).readable() for row in self.raw_page(wanted, after, up_to, limit, descending=descending)]
 
-    def raw_page(
-        self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
-    ) -> list[tuple[Any, ...]]:
+    def raw_page(self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False) -> list[Row]:
         """Return the rows of a page as they are stored; `decode` reads them."""
-        found: list[tuple[Any, ...]] = []
+        found: list[Row] = []
         while len(found) < limit and after < up_to:
             more, end = self.raw_stretch(wanted, after, up_to, limit - len(found), descending=descending)
             found += more
@@ -168,7 +166,7 @@ class Reader:
 
     def raw_stretch(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
-    ) -> tuple[list[tuple[Any, ...]], int]:
+    ) -> tuple[Sequence[Row], int]:
         """Return rows, and the position up to which these are all; descending, from which on."""
         wanted = wanted or Filter()
         if self.tenant != EVERY_TENANT:
@@ -193,7 +191,7 @@ class Reader:
                 more, end = stretch_by_type(
                     self.rows, wanted, after, up_to, limit - len(found), descending=descending, most_bytes=self._page_bytes
                 )
-                return found + more, end
+                return [*found, *more], end
         return found, place.end
 
     def news(self, asking: Unlocked, after: int, limit: int = PAGE) -> tuple[Stretch, Head]:
@@ -313,7 +311,7 @@ class TenantReader(Reader):
 
     def raw_stretch(
         self, wanted: Filter | None, after: int, up_to: int, limit: int, *, descending: bool = False
-    ) -> tuple[list[tuple[Any, ...]], int]:
+    ) -> tuple[Sequence[Row], int]:
         """Return rows, and the position up to which these are all; descending, from which on."""
         found, end = super().raw_stretch(wanted, after, up_to, limit, descending=descending)
         if self.happened is None:

@@ -1,11 +1,11 @@
 """Stretches of the log one after the other, the next ones read while whoever asked is still at those before."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-Rows = list[tuple[Any, ...]]
+Rows = Sequence[tuple[Any, ...]]
 
 
 class Found(NamedTuple):

@@ -113,7 +113,7 @@ class ThreadScan:
         Raises UnreadableTime, UnreadableEvent.
         """
 
-        def ask(up_to: int) -> list[tuple[Any, ...]]:
+        def ask(up_to: int) -> Sequence[tuple[Any, ...]]:
             return self.reader.rows(_QUERIES["stretches"], [number, *self._within(0, up_to)])
 
         found = ask_about_events(self.reader, ask, 0, self._up_to)
