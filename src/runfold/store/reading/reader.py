@@ -28,7 +28,7 @@ _QUERIES = named_queries("runfold.store.reading", "reader.sql")
 
 _HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
 PAGE = 2000
-STRETCH, LONG_STRETCH = 1000, 4000
+STRETCH, LONG_STRETCH = 1000, 8000
 """Events that are read at once for who may read all there is; and ahead of who does. For each of these a thread has to get the
 interpreter from who reads, which takes as long as 1,000 events do."""
 SEARCHED = 20_000
