@@ -21,6 +21,7 @@ from runfold.embedded.server import EmbeddedServer
 from runfold.errors import UnsafeDurability
 from runfold.handles.run import Run
 from runfold.store.datastore import EVERY_TENANT, Datastore
+from runfold.store.reading.reader import Reader
 from runfold.store.setup.migrate import migrate
 from tests.databases import TestDatabase
 from tests.folders import own_folder
@@ -158,6 +159,22 @@ def test_however_many_pooled_connections_have_ended_the_next_question_is_answere
         with datastore.reading(tenant, is_unlocked=is_unlocked) as connection:
             assert connection.info.backend_pid not in taken
             assert connection.execute("SHOW runfold.tenant").fetchone() == {"runfold.tenant": tenant}
+
+
+@pytest.mark.fault("A2")
+@pytest.mark.parametrize("tenant", [EVERY_TENANT, "acme"])
+@pytest.mark.parametrize("way", ["plain", "unlocked"])
+def test_a_reader_whose_connections_have_all_ended_asks_once_more(database: TestDatabase, tenant: str, way: str) -> None:
+    with contextlib.closing(Datastore(database.url)) as datastore, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        reader = Reader(datastore) if tenant == EVERY_TENANT else Reader(datastore).of(tenant)
+        reader = reader if way == "plain" else reader.unlocked()
+        with contextlib.ExitStack() as stack:
+            taken = [stack.enter_context(datastore.reading(tenant)).info.backend_pid for _ in range(datastore.pool.max_size)]
+        assert reader.rows("SELECT pg_backend_pid()")[0][0] in taken
+        for process in taken:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+        assert reader.rows("SELECT pg_backend_pid()")[0][0] not in taken
+        assert [*reader.rows("SHOW runfold.tenant")] == [(tenant,)]
 
 
 def test_a_killed_server_process_loses_and_doubles_nothing(own_server: EmbeddedServer) -> None:

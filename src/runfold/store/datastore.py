@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
@@ -113,16 +113,17 @@ class Datastore:
                 self._revive()
 
     @contextlib.contextmanager
-    def reading(self, tenant: str = EVERY_TENANT, *, is_unlocked: bool = False) -> Iterator[Pooled]:
+    def reading(self, tenant: str = EVERY_TENANT, *, is_unlocked: bool = False, is_believed: bool = False) -> Iterator[Pooled]:
         """A pooled connection that shows the rows of one tenant, or everybody's.
 
-        Unlocked, whether it lives is asked for as what comes then: while other threads compute, and nothing interrupts it.
+        Unlocked, whether it lives is asked for as what comes then: while other threads compute, and nothing interrupts it. It is
+        not asked for where it is believed to: by who asks again where it turns out that it does not.
         Raises LedgerUnavailable, TransactionPooling, and UnreadableTime for rows that nobody can read.
         """
         try:
             self.pool.open()
             with contextlib.ExitStack() as stack:
-                connection = self._take(stack, tenant, is_unlocked)
+                connection = self._take(stack, tenant, partial(_make_ready, is_unlocked=is_unlocked, is_believed=is_believed))
                 self._require_sessions(connection)
                 yield connection
         except psycopg_pool.PoolTimeout as error:
@@ -145,8 +146,8 @@ class Datastore:
             require_own_session(connection, lambda: psycopg.connect(self.url, **self._options()))
             self._keeps_sessions = True
 
-    def _take(self, stack: contextlib.ExitStack, tenant: str, is_unlocked: bool) -> Pooled:
-        connection = self._living(tenant, is_unlocked=is_unlocked)
+    def _take(self, stack: contextlib.ExitStack, tenant: str, make_ready: Callable[[Pooled, str], None]) -> Pooled:
+        connection = self._living(tenant, make_ready)
         stack.callback(self.pool.putconn, connection)
         stack.enter_context(connection)
         if getattr(connection, "tenant", None) != tenant:
@@ -154,7 +155,7 @@ class Datastore:
             raise LedgerUnavailable(fact, "this is a defect; please report it", retriable=False)
         return connection
 
-    def _living(self, tenant: str, *, is_unlocked: bool) -> Pooled:
+    def _living(self, tenant: str, make_ready: Callable[[Pooled, str], None]) -> Pooled:
         """Take a connection that lives and shows the rows of a tenant, however many have ended since they were put back.
 
         The pool itself would pause longer after each that has ended, and give up where there are four: as after a restart.
@@ -163,7 +164,7 @@ class Datastore:
         while True:
             connection = self.pool.getconn(until - time.monotonic())
             try:
-                _make_ready(connection, tenant, is_unlocked=is_unlocked)
+                make_ready(connection, tenant)
             except BaseException as error:
                 has_ended = isinstance(error, psycopg.OperationalError) and connection.closed
                 self.pool.putconn(connection)  # which makes another in place of one that has ended
@@ -202,12 +203,14 @@ def is_standby(connection: Connection) -> bool:
         return cursor.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
 
 
-def _make_ready(connection: Pooled, tenant: str, *, is_unlocked: bool) -> None:
-    """See that a connection lives, and let it show what its taker may see.
+def _make_ready(connection: Pooled, tenant: str, *, is_unlocked: bool, is_believed: bool) -> None:
+    """See that a connection lives, unless that is believed, and let it show what its taker may see.
 
     Either is one round trip, and one of them is enough: so a change of tenants costs no more than no change.
     """
     if connection.tenant == tenant:
+        if is_believed:
+            return
         if is_unlocked:
             connection.unlocked.check()
         else:

@@ -16,13 +16,12 @@ class Log:
 
     def __init__(self, positions: int) -> None:
         self.last, self.read_after, self.threads = positions, list[int](), set[str]()
-        self.full = FULL
 
     def read(self, after: int) -> Found:
         self.read_after.append(after)
         self.threads.add(threading.current_thread().name.partition("_")[0])
-        found = [(position,) for position in range(after + 1, min(self.last, after + self.full) + 1)]
-        return Found(found, found[-1][0] if found else after, is_full=len(found) == self.full)
+        found = [(position,) for position in range(after + 1, min(self.last, after + FULL) + 1)]
+        return Found(found, found[-1][0] if found else after, is_full=len(found) == FULL)
 
 
 @pytest.mark.parametrize("positions", [0, 1, 9, 10, 11, 20, 30, 95, 100])
@@ -38,13 +37,6 @@ def test_who_takes_little_has_nothing_read_ahead() -> None:
     assert len(list(islice(stretches(log.read, 0, 100), 1))) == 1
     assert (log.read_after, log.threads) == ([0], {threading.current_thread().name})
     assert len([row for found in stretches(Log(15).read, 0, 100) for row in found]) == 15
-
-
-def test_who_reads_much_has_longer_stretches_read_ahead() -> None:
-    log, longer = Log(100), Log(100)
-    longer.full = 30
-    taken = [len(found) for found in stretches(log.read, 0, 100, longer.read)]
-    assert (taken, log.read_after, longer.read_after) == ([FULL, FULL, 30, 30, 20], [0, 10], [20, 50, 80])
 
 
 def test_who_takes_all_has_two_stretches_read_ahead() -> None:

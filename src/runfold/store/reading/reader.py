@@ -28,9 +28,8 @@ _QUERIES = named_queries("runfold.store.reading", "reader.sql")
 
 _HEAD = "head.position, nullif(head.recorded_at, '-infinity'), head.epoch"
 PAGE = 2000
-STRETCH, LONG_STRETCH = 1000, 8000
-"""Events that are read at once for who may read all there is; and ahead of who does. For each of these a thread has to get the
-interpreter from who reads, which takes as long as 1,000 events do."""
+STRETCH = 1000
+"""Events that are read at once for who reads all there is."""
 SEARCHED = 20_000
 """Positions that one query looks through where no index fits what is wanted."""
 LATEST = 2**62
@@ -104,19 +103,19 @@ class Reader:
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Row]:
         """All rows of a query as tuples; asked once more where the server was restarted meanwhile.
 
-        Raises LedgerUnavailable.
+        Whether the connection lives is asked only then: most live. Raises LedgerUnavailable.
         """
         try:
-            return self._rows(query, parameters)
+            return self._rows(query, parameters, is_believed=True)
         except LedgerUnavailable as error:
             waited_in_vain = isinstance(error.__cause__, psycopg_pool.PoolTimeout) and not self.datastore.can_revive
             if not error.retriable or waited_in_vain:
                 raise
             self.datastore.revive()
-            return self._rows(query, parameters)
+            return self._rows(query, parameters, is_believed=False)
 
-    def _rows(self, query: str, parameters: Sequence[Any]) -> Sequence[Row]:
-        with self.datastore.reading(self.tenant, is_unlocked=self._is_unlocked) as connection:
+    def _rows(self, query: str, parameters: Sequence[Any], *, is_believed: bool) -> Sequence[Row]:
+        with self.datastore.reading(self.tenant, is_unlocked=self._is_unlocked, is_believed=is_believed) as connection:
             if self._is_unlocked:
                 return connection.unlocked.unmade_rows(query, parameters, unavailable)
             with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
@@ -157,11 +156,11 @@ class Reader:
         """All of them, each stretch in a transaction of its own, each event read when it is asked for."""
         here = self.within(max(1, (self._page_bytes or filtering.PAGE_BYTES) // (1 + AHEAD)))
 
-        def read(reader: Reader, limit: int, position: int) -> Found:
-            rows, end = reader.raw_stretch(wanted, position, up_to, limit)
-            return Found(rows, end, is_full=not is_all(rows, limit, reader._page_bytes))
+        def read(reader: Reader, position: int) -> Found:
+            rows, end = reader.raw_stretch(wanted, position, up_to, STRETCH)
+            return Found(rows, end, is_full=not is_all(rows, STRETCH, reader._page_bytes))
 
-        for found in stretches(partial(read, here, STRETCH), after, up_to, partial(read, here.unlocked(), LONG_STRETCH)):
+        for found in stretches(partial(read, here), after, up_to, partial(read, here.unlocked())):
             yield from map(self._read, found)
 
     def raw_stretch(
