@@ -230,11 +230,11 @@ def test_a_foreign_id_is_answered_with_the_same_statements_as_one_that_nobody_ha
     asked: list[str] = []
     really = reader_class._rows
 
-    def rows(self: Any, query: str, parameters: Any) -> Any:
+    def rows(self: Any, query: str, parameters: Any, **how: Any) -> Any:
         is_about_keys = any(str(value).startswith("security_") for value in parameters)
         if not is_about_keys and "runfold.head" not in query:  # both are asked for now and then by nobody in particular
             asked.append(query)
-        return really(self, query, parameters)
+        return really(self, query, parameters, **how)
 
     reader_class._rows = rows  # type: ignore[method-assign]
     try:

@@ -93,7 +93,7 @@ def test_long_streams_are_read_page_by_page(ledger: Ledger, monkeypatch: pytest.
     assert len(list(reader.events())) == 12
 
 
-@pytest.mark.parametrize("position", [2, 5, 8, 11])
+@pytest.mark.parametrize("position", [2, 3, 5, 8, 9, 11])
 def test_of_an_event_that_cannot_be_read_they_are_told_wherever_it_stands(
     ledger: Ledger, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, position: int
 ) -> None:
