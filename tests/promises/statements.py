@@ -120,7 +120,7 @@ def looking(seen: Seen) -> Iterator[None]:
     """Every statement of this process."""
     with pytest.MonkeyPatch.context() as patch:
         cursors = ((psycopg.Cursor, "execute"), (psycopg.ServerCursor, "execute"), (psycopg.Cursor, "copy"))
-        for kind, name in (*cursors, (Unlocked, "rows")):
+        for kind, name in (*cursors, (Unlocked, "unmade_rows")):
             patch.setattr(kind, name, _looked_at(getattr(kind, name), seen))
         yield
 

@@ -73,7 +73,7 @@ def test_of_a_row_that_cannot_be_read_who_looks_at_it_is_told_in_the_words_that_
 ) -> None:
     asking, query = Unlocked(connection), "SELECT 7::bigint AS notification_id, 'infinity'::timestamptz AS recorded_at"
     for told, kind in ((lambda error: error, psycopg.DataError), (unavailable, UnreadableTime)):
-        found = asking.unmade_rows(query, [], told)
+        found = asking.unmade_rows(query, [], told=told)
         for look in (lambda found=found: found[-1], lambda found=found: found[0], found.all):
             with pytest.raises(kind, match=r"timestamp|position 7"):
                 look()

@@ -80,7 +80,7 @@ class Unlocked:
         return self.unmade_rows(query, parameters).all()
 
     def unmade_rows(
-        self, query: str, parameters: Sequence[Any], told: Callable[[psycopg.Error], Exception] = lambda error: error
+        self, query: str, parameters: Sequence[Any], *, told: Callable[[psycopg.Error], Exception] = lambda error: error
     ) -> Rows:
         """Return the same, not made yet; they may be looked at in another thread. Raises psycopg.Error."""
         values = self._converting.dump_sequence(parameters, [PyFormat.BINARY] * len(parameters))

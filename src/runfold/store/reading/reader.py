@@ -117,7 +117,7 @@ class Reader:
     def _rows(self, query: str, parameters: Sequence[Any], *, is_believed: bool) -> Sequence[Row]:
         with self.datastore.reading(self.tenant, is_unlocked=self._is_unlocked, is_believed=is_believed) as connection:
             if self._is_unlocked:
-                return connection.unlocked.unmade_rows(query, parameters, unavailable)
+                return connection.unlocked.unmade_rows(query, parameters, told=unavailable)
             with connection.cursor(binary=True, row_factory=psycopg.rows.tuple_row) as cursor:
                 return cursor.execute(query, parameters, prepare=True).fetchall()
 
