@@ -9,6 +9,7 @@ import pytest
 
 from runfold import Ledger
 from runfold.projections.registry import known
+from runfold.projector.folding.page_size import PageSize
 from runfold.projector.worker import Worker
 from runfold.store.datastore import Datastore
 from runfold.uncollected import SELDOM, VERY_SELDOM, seldom_collected, uncollected
@@ -89,6 +90,23 @@ def test_nobody_looks_for_cycles_between_the_pages_of_a_fold(ledger: Ledger, dat
         worker.catch_up()
     assert set(seen) == {(True, VERY_SELDOM)}
     assert gc.get_threshold()[0] == 700
+
+
+def test_who_keeps_up_has_nobody_wait_long_for_a_search(ledger: Ledger, database: TestDatabase) -> None:
+    for _ in range(20):
+        ledger.create_thread(agent_id="support").start_run().complete()
+    seen, stop = list[int](), threading.Event()
+    worker = Worker(Datastore(database.projector_url), known())
+    worker._size = PageSize(10, 10)
+
+    def stored(position: int, *_: object) -> None:
+        seen.append(gc.get_threshold()[0])
+        if position == ledger.position():
+            stop.set()
+
+    worker.when_stored = stored
+    worker.run(stop)
+    assert (seen[0], seen[-1], gc.get_threshold()[0]) == (VERY_SELDOM, SELDOM, 700)
 
 
 def test_a_batch_makes_much_whether_it_is_stored_or_not(ledger: Ledger) -> None:

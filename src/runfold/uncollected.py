@@ -59,6 +59,22 @@ def seldom_collected(objects: int = SELDOM) -> Iterator[None]:
             _set = _adjusted()
 
 
+class SeldomWhile:
+    """The same for who is now at much, now at little: whoever waits for little is not to wait for a long search."""
+
+    def __init__(self, objects: int) -> None:
+        self._objects, self._held = objects, contextlib.ExitStack()
+        self._is_held = False
+
+    def hold(self, is_much: bool) -> None:
+        """Look for cycles seldom from now on, or as before."""
+        if is_much and not self._is_held:
+            self._held.enter_context(seldom_collected(self._objects))
+        elif not is_much:
+            self._held.close()
+        self._is_held = is_much
+
+
 def _adjusted() -> int:
     """Set the most that is asked for, unless somebody else has set a number meanwhile; return what was set last."""
     now, *others = gc.get_threshold()

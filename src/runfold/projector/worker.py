@@ -33,7 +33,7 @@ from runfold.projector.tables import generations, indexing
 from runfold.store.datastore import Connection, Datastore, unavailable
 from runfold.store.hint import Listener
 from runfold.store.reading.reader import Head
-from runfold.uncollected import VERY_SELDOM, seldom_collected
+from runfold.uncollected import VERY_SELDOM, SeldomWhile, seldom_collected
 
 LARGEST_PAGE, FIRST_PAGE = 8_000, 500
 """Positions read at once (see folding/page_size.py)."""
@@ -69,11 +69,12 @@ class Worker:
         self._sweep_at = 0.0
         self._has_begun = False
         self._tries_out = tries_out
+        self._collector = SeldomWhile(VERY_SELDOM)
 
     def run(self, stop: threading.Event) -> None:
         """Fold until told to stop. A database that is away is waited for."""
         try:
-            with seldom_collected(VERY_SELDOM):
+            with seldom_collected():
                 self._run(stop)
         finally:
             self.close()
@@ -130,6 +131,7 @@ class Worker:
         self._listener.close()
         self._pages.close()
         self._storing.close()
+        self._collector.hold(False)
         self._ahead = None
         with contextlib.suppress(psycopg.Error):  # they find out by themselves
             if self._open is not None and not self._open.closed:
@@ -173,6 +175,7 @@ class Worker:
         if has_more:
             self._pages.ask(page.up_to, min(page.up_to + self._size.positions, head.position), types)
         reach("page read")
+        self._collector.hold(has_more)
         if has_more:
             self._take_in_ahead(group, page, head)
         elif self._end_storing():
