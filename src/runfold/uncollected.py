@@ -80,6 +80,6 @@ def _adjusted() -> int:
     now, *others = gc.get_threshold()
     if _found == 0 or now != _set:  # 0: switched off
         return _set
-    most = max(_found, *_asked, 0)
+    most = max([_found, *_asked])
     gc.set_threshold(most, *others)
     return most

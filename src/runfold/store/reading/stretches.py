@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Rows = Sequence[tuple[Any, ...]]
+from runfold.store.unlocked import Row
 
 
 class Found(NamedTuple):
     """Some rows, the position up to which these are all, and whether no more of them fit into the stretch."""
 
-    rows: Rows
+    rows: Sequence[Row]
     end: int
     is_full: bool
 
@@ -22,7 +22,7 @@ AHEAD = 2
 """No more stretches are read ahead. With one, reading waits for whoever takes them, and they for it."""
 
 
-def stretches(read: Read, after: int, up_to: int, read_ahead: Read | None = None) -> Iterator[Rows]:
+def stretches(read: Read, after: int, up_to: int, read_ahead: Read | None = None) -> Iterator[Sequence[Row]]:
     """Yield what stands after a position and up to another; at the end it is looked once more what has come meanwhile.
 
     Who has taken two full stretches is reading all there is: then the database, which needs as long as they do, reads on in a
