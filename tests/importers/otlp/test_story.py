@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from runfold.domain.parts import DataPart, ReasoningPart, TextPart
 from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
+from runfold.importers.otlp.meaning import kind_of, tokens_of
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent, items
 from runfold.importers.otlp.story import TOLD_OTHERWISE, story_of
 from runfold.importers.otlp.thread import Tree, began_at
@@ -29,6 +31,7 @@ from tests.importers.otlp.traces import (
     tool,
     turn,
 )
+from tests.promises.growth import TIMES, growth
 
 
 def told(
@@ -603,3 +606,58 @@ def test_values_are_taken_as_json_whatever_they_are() -> None:
     assert isinstance(found, Span)
     assert found.attributes == {"v": value, "bytes": "x"}
     assert any_value(7) == {"intValue": "7"}
+
+
+Shape = Callable[[int], dict[str, Any]]
+SHAPES: dict[str, Shape] = {
+    "agents one in another": lambda number: agent(number, number - 1 or None, at=number / 1000, lasts=1000),
+    "calls one in another": lambda number: chat(number, number - 1 or None, at=number / 1000, lasts=1000),
+    "others one in another": lambda number: span(number, number - 1 or None),
+    "a chain whose beginning is missing": lambda number: chat(number, number + 1_000_000 if number == 1 else number - 1),
+    "tools in others in turns": lambda number: (tool if number % 2 else span)(number, number - 1 or None),
+    "all in one": lambda number: agent(1, lasts=1000) if number == 1 else chat(number, 1, at=number),
+    "agents at once": lambda number: agent(number, lasts=1000),
+    "agents one after another": lambda number: agent(number, at=number, lasts=0.5),
+    "each around all that follow": lambda number: agent(number, at=number / 1000, lasts=1000 - number / 1000),
+    "in a circle": lambda number: chat(number, number - 1 or 400),
+}
+
+
+@pytest.mark.fault("K1")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spans_are_read_in_proportion_to_their_number(shape: str) -> None:
+    def made(count: int) -> list[Span]:
+        spans = request(*(SHAPES[shape](number) for number in range(1, count + 1)), chat(10**9, trace=2))
+        return [item for item in items(spans, Place("t.jsonl", 1), lambda _: None) if isinstance(item, Span)]
+
+    found = growth(lambda spans: story_of(None, spans, [], lambda _: None), made, 50)
+    assert found.calls < 1.5 * TIMES, found
+
+
+def test_the_run_and_the_call_around_a_span_are_those_of_a_plain_walk() -> None:
+    """Told again here as simply as can be, over trees of every shape."""
+    chosen = random.Random(20261130)  # noqa: S311  the same each time
+    kinds = [agent, chat, tool, span]
+    for _ in range(60):
+        size = chosen.randrange(1, 40)
+        reach = chosen.choice([1, 3, 40])
+        spans = [
+            chosen.choice(kinds)(number, chosen.choice([None, *range(max(1, number - reach), number)]), at=chosen.random())
+            for number in range(1, size + 1)
+        ]
+        chosen.shuffle(spans)
+        tree = Tree([item for item in items(request(*spans), Place("t"), lambda _: None) if isinstance(item, Span)], [], None)
+        for one in tree.by_key.values():
+            ways = [one]
+            while (above := tree.by_key.get((one.trace, ways[-1].parent or ""))) is not None:
+                ways.append(above)
+            agents = [each for each in ways if kind_of(each) == "agent"]
+            assert tree.run_of(one) == (one.trace, agents[0].id if agents else ways[-1].parent or ways[-1].id)
+            around = next((each for each in ways[1:] if kind_of(each) in {"agent", kind_of(one)}), None)
+            is_inner = around is not None and kind_of(around) == kind_of(one) == "model" and bool(tokens_of(around)[0])
+            assert tree.inner(one) is is_inner or kind_of(one) == "tool"
+        for run in tree.runs.values():
+            depth, at = 0, run
+            while at.parent is not None:
+                depth, at = depth + 1, tree.runs[at.parent]
+            assert tree.depth(run) == depth

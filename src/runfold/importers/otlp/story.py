@@ -9,7 +9,7 @@ from runfold.importers.acts.kinds import Act, Began, Ended, Name, Story
 from runfold.importers.otlp.meaning import agent_of, kind_of, label_of, tokens_of, word
 from runfold.importers.otlp.spans import LogRecord, Span
 from runfold.importers.otlp.telling import Telling, actor_of, failure_of, traceparent
-from runfold.importers.otlp.thread import SourceRun, Tree, began_at
+from runfold.importers.otlp.thread import Followed, SourceRun, Tree, began_at
 from runfold.importers.otlp.words import unread
 from runfold.importers.sources import Report
 from runfold.importers.tally import Note
@@ -57,13 +57,13 @@ def story_of(conversation: str | None, spans: Iterable[Span], records: Iterable[
 def _acts(tree: Tree, report: Report) -> list[Act]:
     telling = Telling(tree, report)
     steps: list[_Step] = []
-    before: list[SourceRun] = []
+    before = Followed()
     for run in sorted(tree.runs.values(), key=lambda run: (run.began, tree.depth(run), run.key)):
         depth = tree.depth(run)
         began = _began(run, before)
         steps.append(_Step(run.began, _BEGIN, depth, run.key, lambda began=began: [began]))  # type: ignore[misc]
         if run.parent is None:
-            before.append(run)
+            before.add(run)
         if run.span is not None and kind_of(run.span) == "agent":
             steps += _steps(run.span, run, depth, telling.agent_given, telling.agent_gave, (_GIVEN, _GAVE))
             if tokens_of(run.span)[0]:
@@ -101,12 +101,12 @@ def _steps(
     ]
 
 
-def _began(run: SourceRun, before: list[SourceRun]) -> Began:
+def _began(run: SourceRun, before: Followed) -> Began:
     first = run.first
     about: dict[str, Any] = {"trace_id": run.key[0], "span_id": run.key[1], "service": first.service}
     if run.span is not None:
         about |= {"links": run.span.links, "agent_id": word(run.span.attributes, "gen_ai.agent.id")}
-    parent = run.parent or next((other.key for other in reversed(before) if other.over <= run.began), None)
+    parent = run.parent or before.last_over(run.began)
     return Began(
         place=first.place,
         run=run.key,

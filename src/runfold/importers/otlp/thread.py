@@ -5,13 +5,17 @@ own parent is in no file, the run has the parent's id, so that the parent is fou
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from heapq import heappop, heappush
+from itertools import count
+from typing import TypeVar
 
-from runfold.importers.otlp.meaning import conversation_of, kind_of, tokens_of
+from runfold.importers.otlp.meaning import Kind, conversation_of, kind_of, tokens_of
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
 
+V = TypeVar("V")
 Key = tuple[str, str]
 """Trace and span."""
 
@@ -61,6 +65,27 @@ def by_key(spans: Iterable[Span], others: list[Span] | None = None) -> dict[Key,
     return found
 
 
+def _key_above(span: Span) -> Key:
+    return span.trace, span.parent or ""
+
+
+def _ends(keys: Iterable[Key], step: Callable[[Key], tuple[Key | None, V]]) -> dict[Key, V]:
+    """Return what each key comes to. A step says which key is next, or None, and what it comes to where it goes no further.
+
+    Each key is looked at once, however long the ways are.
+    """
+    found: dict[Key, V] = {}
+    for key in keys:
+        at: Key | None = key
+        passed: dict[Key, None] = {}
+        while at is not None and at not in found and at not in passed:
+            passed[at] = None
+            at, value = step(at)
+        if passed:
+            found |= dict.fromkeys(passed, value if at is None or at in passed else found[at])
+    return found
+
+
 def conversations(spans: Mapping[Key, Span]) -> dict[Key, str | None]:
     """Return the conversation of each span: what it names, or else the nearest around it, or the first span of its trace."""
     first: dict[str, tuple[int, str]] = {}
@@ -68,16 +93,12 @@ def conversations(spans: Mapping[Key, Span]) -> dict[Key, str | None]:
         if (name := conversation_of(span)) is not None:
             told = (began_at(span), name)
             first[span.trace] = min(first.get(span.trace, told), told)
-    found: dict[Key, str | None] = {}
-    for key, span in spans.items():
-        at, passed = key, dict[Key, None]()
-        while at in spans and at not in found and at not in passed and conversation_of(spans[at]) is None:
-            passed[at] = None
-            at = (at[0], spans[at].parent or "")
-        named = found.get(at) or (conversation_of(spans[at]) if at in spans else None)
-        passed[key] = None
-        found |= dict.fromkeys(passed, named or first.get(span.trace, (0, None))[1])
-    return found
+
+    def step(key: Key) -> tuple[Key | None, str | None]:
+        name, above = conversation_of(spans[key]), _key_above(spans[key])
+        return above if name is None and above in spans else None, name or first.get(key[0], (0, None))[1]
+
+    return _ends(spans, step)
 
 
 class Tree:
@@ -102,37 +123,42 @@ class Tree:
             self.by_key = {key: span for key, span in self.by_key.items() if named[key] == conversation}
         self.others: list[Span] = []
         """Spans that are no run, model call or tool call."""
+        self._nearest_of: dict[Kind, dict[Key, Span | None]] = {}
         self.runs = self._runs()
-
-    def above(self, span: Span) -> Iterator[Span]:
-        """The spans around one, the nearest first."""
-        seen, at = {span.id}, span.parent
-        while at is not None and at not in seen and (found := self.by_key.get((span.trace, at))) is not None:
-            seen.add(at)
-            yield found
-            at = found.parent
 
     def run_of(self, span: Span) -> Key:
         """The run that a span is in; an agent's span is in its own."""
-        top = span
-        for around in [span, *self.above(span)]:
-            if kind_of(around) == "agent":
-                return around.trace, around.id
-            top = around
-        return top.trace, top.parent or top.id
+        return self._run_of[span.trace, span.id]
 
     def inner(self, span: Span) -> bool:
         """Whether a span says again what one around it says: a call as the library below saw it."""
         kind = kind_of(span)
-        for around in self.above(span):
-            theirs = kind_of(around)
-            if theirs == "agent":
-                return False
-            if theirs == kind == "model":
-                return bool(tokens_of(around)[0])
-            if theirs == kind == "tool":
-                return _same_call(span, around)
-        return False
+        around = self._nearest(kind)[span.trace, span.id] if kind in {"model", "tool"} else None
+        if around is None or kind_of(around) == "agent":
+            return False
+        return bool(tokens_of(around)[0]) if kind == "model" else _same_call(span, around)
+
+    @cached_property
+    def _run_of(self) -> dict[Key, Key]:
+        def step(key: Key) -> tuple[Key | None, Key]:
+            span, above = self.by_key[key], _key_above(self.by_key[key])
+            if kind_of(span) == "agent":
+                return None, key
+            return above if above in self.by_key else None, above if span.parent else key
+
+        return _ends(self.by_key, step)
+
+    def _nearest(self, kind: Kind) -> dict[Key, Span | None]:
+        """Return, of each span, the nearest around it that is an agent's or of a kind."""
+        if kind not in self._nearest_of:
+
+            def step(key: Key) -> tuple[Key | None, Span | None]:
+                around = self.by_key.get(above := _key_above(self.by_key[key]))
+                is_it = around is None or kind_of(around) in {"agent", kind}
+                return None if is_it else above, around if is_it else None
+
+            self._nearest_of[kind] = _ends(self.by_key, step)
+        return self._nearest_of[kind]
 
     def _runs(self) -> dict[Key, SourceRun]:
         runs: dict[Key, SourceRun] = {}
@@ -149,18 +175,47 @@ class Tree:
         self.others = [span for span in self.others if (span.trace, span.id) not in runs]
         for run in runs.values():
             if run.span is not None:
-                around = next(iter(self.above(run.span)), None)
+                around = self.by_key.get(_key_above(run.span))
                 above = None if around is None else self.run_of(around)
                 run.parent = above if above in runs and above != run.key else None
         return runs
 
     def depth(self, run: SourceRun) -> int:
         """How many runs are around one."""
-        count, at, seen = 0, run, {run.key}
-        while at.parent is not None and at.parent not in seen:
-            seen.add(at.parent)
-            at, count = self.runs[at.parent], count + 1
-        return count
+        return self._depths[run.key]
+
+    @cached_property
+    def _depths(self) -> dict[Key, int]:
+        found: dict[Key, int] = {}
+        for run in self.runs.values():
+            at: Key | None = run.key
+            passed: dict[Key, None] = {}
+            while at is not None and at not in found and at not in passed:
+                passed[at] = None
+                at = self.runs[at].parent
+            outermost = 0 if at is None or at in passed else found[at] + 1
+            found |= {key: depth for depth, key in enumerate(reversed(passed), outermost)}
+        return found
+
+
+class Followed:
+    """The runs that were over when another one began: which of them it goes on from. They are asked for in the order of time."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, int, Key]] = []
+        self._last: tuple[int, Key] | None = None
+        self._count = count()
+
+    def last_over(self, at: int) -> Key | None:
+        """Return the one that began last, of those that were over by then."""
+        while self._open and self._open[0][0] <= at:
+            _, number, key = heappop(self._open)
+            self._last = max(self._last or (number, key), (number, key))
+        return None if self._last is None else self._last[1]
+
+    def add(self, run: SourceRun) -> None:
+        """Add the next one."""
+        heappush(self._open, (run.over, next(self._count), run.key))
 
 
 def _as_text(event: SpanEvent) -> str:
