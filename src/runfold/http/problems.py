@@ -166,7 +166,7 @@ async def _routing(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("request failed", path=request.url.path, exc_info=error)
     detail = "unexpected server error (logged); safe to retry with the same ids"
-    return problem(request, "Unexpected", 500, detail, {})
+    return problem(request, "Unexpected", 500, detail, {}, {"Connection": "close"})  # the server closes it after such an error
 
 
 async def _gone(_: Request, __: Exception) -> Response:
