@@ -15,7 +15,7 @@ LedgerError
 │   ├── EventTypeNotFound
 │   ├── RowNotFound
 │   └── ProjectionNotFound
-├── InvalidEvent                    exit 1   the input is not a valid event
+├── InvalidEvent                    exit 2   the input is not a valid event
 ├── CommandRefused                  exit 1   it is not allowed in the current state
 │   ├── RunInProgress
 │   ├── ApprovalsLeftOpen
@@ -205,6 +205,7 @@ class ProjectionNotFound(NotFound):
 class InvalidEvent(LedgerError):
     """What was given cannot be recorded. `path` points at the field; nothing was stored."""
 
+    exit_code = 2
     http_status = 422
 
     def __init__(self, path: str, reason: str, event_type: str | None = None) -> None:

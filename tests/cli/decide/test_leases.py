@@ -93,7 +93,7 @@ def test_a_run_that_is_none_and_a_duration_that_is_none_are_refused(runfold: Com
         assert (answer.code, "run_nowhere" in answer.err) == (3, True)
     for command in (["claim", job.id], ["renew", job.id, "exec_1"]):
         answer = runfold(*command, "--for", "a while")
-        assert (answer.code, answer.err.startswith("runfold: --for: ")) == (1, True)
+        assert (answer.code, answer.err.startswith("runfold: --for: ")) == (2, True)
     job.start()
     job.complete()
     assert runfold("claim", job.id).code == 1

@@ -60,6 +60,6 @@ def test_nothing_is_recorded_where_its_secret_could_not_be_shown(
 
 def test_an_address_that_leads_nowhere_public_is_refused_with_the_next_step(runfold: Command) -> None:
     refused = runfold("webhooks", "create", "https://169.254.169.254/latest")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "link-local" in refused.err
     assert "give an address such as https://hooks.example.com/runs" in refused.err
