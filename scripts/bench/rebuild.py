@@ -5,7 +5,11 @@ events: its rate) and against decoding alone; appends a second with and without 
 thread, read in a small and in a large log.
 """
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -53,20 +57,25 @@ def appending(ledger: Ledger, seconds: float, done: threading.Event) -> tuple[fl
     return len(took) / (time.perf_counter() - started), percentiles(took)
 
 
-def beside(ledger: Ledger, url: str, projections: Mapping[str, AnyProjection], seconds: int) -> tuple[float, dict[str, float]]:
-    """The same while a rebuild runs in this machine, which is not over before as much is folded as was appended meanwhile."""
+def beside(ledger: Ledger, url: str, seconds: int) -> tuple[float, dict[str, float]]:
+    """The same while `runfold rebuild` is at work in this machine, which is not over before as much is folded as was appended."""
     done = threading.Event()
+    words = ["-m", "runfold.cli.main", "--json", "rebuild", "--all", "--workers", "2"]
+    environment = {**os.environ, "RUNFOLD_DATABASE_URL": url, "RUNFOLD_LOG_LEVEL": "warning"}
+    rebuilding = subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.PIPE, text=True)
 
-    def work() -> None:
+    def wait() -> None:
         try:
-            rebuild(url, projections, 2)
+            said = json.loads(rebuilding.communicate()[0])
+            assert all(each["switched"] for each in said["read_models"])
+            assert not said["different"]
         finally:
             done.set()
 
-    rebuilding = threading.Thread(target=work)
-    rebuilding.start()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
     answer = appending(ledger, seconds, done)
-    rebuilding.join()
+    waiting.join()
     return answer
 
 
@@ -114,7 +123,7 @@ def main() -> None:
         )
         small, large = small_and_large(own, ledger, min(SMALL, count // 2))
         alone, alone_times = appending(ledger, 1 if asked.short else 5, threading.Event())
-        during, during_times = beside(ledger, url, everything, 2 if asked.short else 0)
+        during, during_times = beside(ledger, url, 2 if asked.short else 0)
     report.figures = {
         "events": count,
         "projections": len(everything),
