@@ -1,10 +1,11 @@
-"""OTLP files with traces of generative AI, by OpenTelemetry's conventions: JSON, JSON lines and protobuf.
+"""OTLP files with traces of generative AI: JSON, JSON lines and protobuf.
 
-A conversation (`gen_ai.conversation.id`) is a thread, and so is each trace that names none. An agent's span is a run, within
-another's spawned by it; what no agent is around belongs to the run of the topmost span. Ids are made of the spans', so the
-same spans in other files, or another order, add nothing. A span in a file has ended, unless it has no end: one without a
-status ended without an error. That a person typed a user's words is not stated, and not claimed. Spans of other kinds are
-counted. `otlp/` reads, `acts/` records.
+By OpenTelemetry's conventions, and those of Traceloop, OpenInference, the AI SDK and Pydantic AI. A conversation
+(`gen_ai.conversation.id`, of OpenInference `session.id`) is a thread, and so is each trace that names none. An agent's span
+is a run, within another's spawned by it; what no agent is around belongs to the run of the topmost span. Ids are made of the
+spans', so the same spans in other files, or another order, add nothing. A span in a file has ended, unless it has no end: one
+without a status ended without an error. That a person typed a user's words is not stated, and not claimed. Spans of other
+kinds are counted. `otlp/` reads, `acts/` records.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,13 @@ from typing import Any
 from runfold.domain.values import digest
 from runfold.errors import shortened
 from runfold.importers.acts.kinds import Place
-from runfold.importers.acts.recorder import record, thread_id
+from runfold.importers.acts.recorder import thread_id
 from runfold.importers.format import Format, SourceThread
 from runfold.importers.otlp.meaning import label_of
 from runfold.importers.otlp.spans import OF_NO_SPAN, LogRecord, Span, items
 from runfold.importers.otlp.spool import Spool
 from runfold.importers.otlp.story import story_of
-from runfold.importers.otlp.superseding import record_conversation
+from runfold.importers.otlp.superseding import record_all, spans_told
 from runfold.importers.otlp.wire import batches
 from runfold.importers.sources import OF_A_RECORD, Report, SourceFile, why
 from runfold.importers.tally import Note, Problem
@@ -82,7 +83,7 @@ def _thread(
     if story is None:
         return None
     ours = thread_id(story.format, story.key)
-    give = partial(record, story) if conversation is None else partial(record_conversation, story, traces)
+    give = partial(record_all, story, spans_told(spans), traces)
     holding = tuple(files[name] for name in dict.fromkeys(name for trace in traces for name in spool.files(trace)))
     return SourceThread(ours, story.title or ours, source, tuple(traces), size, give, files=holding)
 

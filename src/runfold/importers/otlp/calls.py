@@ -3,8 +3,11 @@
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 from runfold.importers.acts.kinds import Name
+from runfold.importers.otlp.messages import alike
 from runfold.importers.otlp.thread import Key
 
 
@@ -15,6 +18,7 @@ class Call:
     name: Name
     run: Key
     tool: str
+    arguments: Any
     ended: bool = False
     has_span: bool = False
 
@@ -27,8 +31,10 @@ class Calls:
         """By trace and the provider's id."""
         self._places: dict[tuple[str, str], int] = {}
         """As which each of these came up."""
-        self._by_tool: defaultdict[tuple[str, Key, str], list[tuple[int, int, Call]]] = defaultdict(list)
-        """By trace, run and tool, those that a span may be of: a heap in the order of ids, and then of calls."""
+        self._waiting: defaultdict[tuple[str, Key | None, str, str | None], list[tuple[int, int, Call]]] = defaultdict(list)
+        """By trace, run or none, tool, and arguments or none, those that a span may be of: a heap in the order of ids, and then
+        of calls."""
+        self._ids: set[str] = set()
 
     def name(self, trace: str, provider_id: str) -> Name:
         """What names the next call of an id: the id in its trace, and which of those that have it."""
@@ -39,14 +45,27 @@ class Calls:
         calls = self._by_id[trace, provider_id]
         calls.append(call)
         place = self._places.setdefault((trace, provider_id), len(self._places))
-        heapq.heappush(self._by_tool[trace, call.run, call.tool], (place, len(calls), call))
+        self._ids.add(provider_id)
+        for run, arguments in product((call.run, None), (alike(call.arguments), None)):
+            heapq.heappush(self._waiting[trace, run, call.tool, arguments], (place, len(calls), call))
         return call
 
-    def of_span(self, trace: str, provider_id: str, tool: str, run: Key) -> Call | None:
-        """The call that a tool's span is of: one of its id that has no span yet, or else the first open one of its tool."""
+    def knows(self, provider_id: str) -> bool:
+        """Whether a call of an id is told."""
+        return provider_id != "" and provider_id in self._ids
+
+    def of_span(self, trace: str, provider_id: str, tool: str, run: Key | None, arguments: Any) -> Call | None:
+        """The call that a tool's span is of: one of its id that has no span yet.
+
+        Where it names none, the first open one of its tool with its arguments, or else of its tool: in a run, or in any.
+        """
         if provider_id:
             return next((call for call in self._by_id[trace, provider_id] if not call.has_span), None)
-        waiting = self._by_tool[trace, run, tool]
+        alike_first = (self._first_open((trace, run, tool, said)) for said in (alike(arguments), None))
+        return next((call for call in alike_first if call is not None), None)
+
+    def _first_open(self, of: tuple[str, Key | None, str, str | None]) -> Call | None:
+        waiting = self._waiting.get(of, [])
         while waiting and (waiting[0][2].has_span or waiting[0][2].ended):
             heapq.heappop(waiting)
         return waiting[0][2] if waiting else None

@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 from runfold.importers.acts.fields import from_nanoseconds
 from runfold.importers.acts.keeping import kept_text
 from runfold.importers.acts.kinds import Act, Began, Ended, Name, Story
-from runfold.importers.otlp.meaning import agent_of, kind_of, label_of, tokens_of, word
+from runfold.importers.otlp.meaning import agent_of, is_by_others, kind_of, label_of, operation, tokens_of, word
+from runfold.importers.otlp.outcomes import actor_of, failure_of, traceparent
 from runfold.importers.otlp.spans import LogRecord, Span
-from runfold.importers.otlp.telling import Telling, actor_of, failure_of, traceparent
+from runfold.importers.otlp.telling import Telling
 from runfold.importers.otlp.thread import Followed, SourceRun, Tree, began_at
 from runfold.importers.otlp.words import unread
 from runfold.importers.sources import Report
 from runfold.importers.tally import Note
 
 FORMAT = "otlp"
+BY_OTHERS = "by other conventions"
+"""Ends the keys of stories in which spans of OpenInference, the AI SDK or Pydantic AI are read, which were not at first."""
 TOLD_OTHERWISE = "spans with the ids of another one that says otherwise, which is taken"
 _BEGIN, _GIVEN, _CALLED, _RETURNED, _GAVE, _END = range(6)
 
@@ -44,6 +47,8 @@ def story_of(conversation: str | None, spans: Iterable[Span], records: Iterable[
     first = min(tree.runs.values(), key=lambda run: (run.began, run.key))
     key: Name = ("conversation", conversation) if conversation is not None else ("trace", first.key[0])
     title = conversation or (first.span.name if first.span is not None else None)
+    if any(is_by_others(span) and operation(span) is None for span in tree.by_key.values()):
+        key += (BY_OTHERS,)
     return Story(
         format=FORMAT,
         key=tuple(kept_text(text) for text in key),
@@ -66,15 +71,17 @@ def _acts(tree: Tree, report: Report) -> list[Act]:
             before.add(run)
         if run.span is not None and kind_of(run.span) == "agent":
             steps += _steps(run.span, run, depth, telling.agent_given, telling.agent_gave, (_GIVEN, _GAVE))
-            if tokens_of(run.span)[0]:
-                report(Note(run.span.place.file, run.span.place.line, "sums of usage on agents' spans, which are not counted"))
+        if run.span is not None and kind_of(run.span) in {"agent", "other"} and tokens_of(run.span)[0]:
+            report(Note(run.span.place.file, run.span.place.line, "sums of usage on agents' spans, which are not counted"))
         for span in run.spans:
             if tree.inner(span):
                 report(
                     Note(span.place.file, span.place.line, "spans within another of the same call, which are not counted again")
                 )
             elif kind_of(span) == "model":
-                steps += _steps(span, run, depth, telling.given, telling.gave, (_GIVEN, _GAVE))
+                given, gave = _steps(span, run, depth, telling.given, telling.gave, (_GIVEN, _GAVE))
+                answered = telling.answered_at(span, run)
+                steps += [given, gave if answered == gave.at else gave._replace(at=answered, rank=_GIVEN)]
             else:
                 steps += _steps(span, run, depth, telling.called, telling.returned, (_CALLED, _RETURNED))
         if run.span is not None and run.span.end:
@@ -106,6 +113,8 @@ def _began(run: SourceRun, before: Followed) -> Began:
     about: dict[str, Any] = {"trace_id": run.key[0], "span_id": run.key[1], "service": first.service}
     if run.span is not None:
         about |= {"links": run.span.links, "agent_id": word(run.span.attributes, "gen_ai.agent.id")}
+    if is_by_others(first):
+        about["user_id"] = word(first.attributes, "user.id")
     parent = run.parent or before.last_over(run.began)
     return Began(
         place=first.place,

@@ -1,29 +1,25 @@
 """What single spans tell: a model's messages, answer and usage, and a tool's call and result."""
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from runfold.domain.parts import DataPart
-from runfold.importers.acts.fields import MOST_MONEY, Fields, fitting, from_nanoseconds
+from runfold.importers.acts.fields import from_nanoseconds
 from runfold.importers.acts.keeping import kept, kept_text
-from runfold.importers.acts.kinds import Act, Called, CallEnded, ModelCalled, Name, Said, Used
+from runfold.importers.acts.kinds import Act, Called, CallEnded, Name, Said
 from runfold.importers.otlp.calls import Call, Calls
-from runfold.importers.otlp.meaning import agent_of, kind_of, number_of, provider_of, tokens_of, word, words
+from runfold.importers.otlp.meaning import agent_of, is_by_others, kind_of
+from runfold.importers.otlp.messages import Words, decoded
+from runfold.importers.otlp.model_calls import model_called, used
+from runfold.importers.otlp.outcomes import actor_of, failure_of, traceparent
 from runfold.importers.otlp.spans import Span
 from runfold.importers.otlp.thread import Key, SourceRun, Tree, began_at
-from runfold.importers.otlp.words import Exchange, Words, decoded, exchange_of, is_exception
+from runfold.importers.otlp.tool_spans import call_id_of, result_of, tool_span
+from runfold.importers.otlp.words import Exchange, exchange_of
 from runfold.importers.sources import Report
-
-_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "traceloop.entity.input")
-_RESULT = ("gen_ai.tool.call.result", "tool_response", "traceloop.entity.output")
-_CANCELLED = ("cancel", "abort", "keyboardinterrupt")
-_TIER = (
-    "openai.response.service_tier",
-    "gen_ai.openai.response.service_tier",
-    "gen_ai.response.service_tier",
-)
 
 
 @dataclass(frozen=True)
@@ -52,17 +48,28 @@ class Telling:
 
     def gave(self, span: Span, run: SourceRun) -> list[Act]:
         """A model's answer, the calls that it asks for, and what it used."""
-        acts: list[Act] = [self._model_called(span, run)]
+        acts: list[Act] = [model_called(span, run, self.report)]
+        at = self.answered_at(span, run)
         for number, said in enumerate(self._exchange(span).gave):
             name = (span.trace, span.id, "out", str(number))
-            acts.append(self._said(said, name, span, run, span.end or began_at(span), f"agent:{agent_of(run.first)}"))
-            acts += self._asked_for(said, name, span, run)
-        acts += self._used(span, run)
+            acts.append(self._said(said, name, span, run, at, f"agent:{agent_of(run.first)}"))
+            acts += self._asked_for(said, name, span, run, at)
+        acts += used(span, run, self.report)
         self._exchanges.pop((span.trace, span.id), None)
         return acts
 
+    def answered_at(self, span: Span, run: SourceRun) -> int:
+        """When an answer was there: at its end, or when the first tool that it asks for ran, where it was still coming in."""
+        began, over = began_at(span), span.end or began_at(span)
+        if not run.had_tool_began(began, over):
+            return over
+        asked = (run.first_of_call.get((span.trace, call.id)) for said in self._exchange(span).gave for call in said.calls)
+        return min([over, *(at for at in asked if at is not None and at >= began)])
+
     def agent_given(self, span: Span, run: SourceRun) -> list[Act]:
         """What an agent was given, which its first model call mostly repeats."""
+        if self._exchange(span).restates and any(kind_of(each) == "model" for each in run.spans):
+            self._exchanges[span.trace, span.id] = Exchange()
         return self._heard(self._exchange(span).given, span, run)
 
     def agent_gave(self, span: Span, run: SourceRun) -> list[Act]:
@@ -75,22 +82,21 @@ class Telling:
             if counts[like] >= len(seen):
                 name = (span.trace, span.id, "out", str(number))
                 acts.append(self._said(said, name, span, run, span.end or began_at(span), f"agent:{agent_of(run.first)}"))
-                acts += self._asked_for(said, name, span, run)
+                acts += self._asked_for(said, name, span, run, span.end or began_at(span))
             counts[like] += 1
         return acts
 
     def called(self, span: Span, run: SourceRun) -> list[Act]:
         """A tool that ran: a call that an answer asked for, or else one of its own."""
-        provider_id = word(span.attributes, "gen_ai.tool.call.id") or ""
-        tool = word(span.attributes, "gen_ai.tool.name", "traceloop.entity.name") or kept_text(span.name)[:400] or "unknown"
-        call = self._calls.of_span(span.trace, provider_id, tool, run.key)
+        tool, provider_id, arguments = tool_span(span)
+        call = self._calls.of_span(span.trace, provider_id, tool, run.key, arguments)
+        if call is None and not provider_id and is_by_others(span):
+            call = self._calls.of_span(span.trace, provider_id, tool, None, arguments)
         acts: list[Act] = []
         if call is None:
             name = self._calls.name(span.trace, provider_id) if provider_id else (span.trace, span.id)
-            call = self._calls.add(span.trace, provider_id, Call(name, run.key, tool))
-            arguments = next((span.attributes[name] for name in _ARGUMENTS if name in span.attributes), "")
-            kept_arguments = kept(arguments)
-            acts.append(self._called(call, kept_arguments, provider_id, None, span, run, began_at(span)))
+            call = self._calls.add(span.trace, provider_id, Call(name, run.key, tool, arguments))
+            acts.append(self._called(call, provider_id, None, span, run, began_at(span)))
         call.has_span = True
         self._of_span[span.trace, span.id] = call
         return acts
@@ -102,10 +108,11 @@ class Telling:
             return []
         call.ended = True
         how, code, reason = failure_of(span)
-        stated = next((span.attributes[name] for name in _RESULT if name in span.attributes), None)
-        if stated is None and (provider_id := word(span.attributes, "gen_ai.tool.call.id")):
-            stated = self._results.get((span.trace, provider_id))
-        result = kept(decoded(stated, lambda _: None, "gen_ai.tool.call.result"))
+        result, is_error = result_of(span)
+        if how == "completed" and is_error:
+            how, reason = "failed", _as_reason(result)
+        if result is None and (provider_id := call_id_of(span)):
+            result = kept(decoded(self._results.get((span.trace, provider_id)), lambda _: None, "the result"))
         return [self._call_ended(call, "succeeded" if how == "completed" else how, result, reason, code, span)]
 
     @cached_property
@@ -114,8 +121,8 @@ class Telling:
         found: dict[tuple[str, str], Any] = {}
         for span in self.tree.by_key.values():
             for said in exchange_of(span, lambda _: None).given if kind_of(span) == "model" else ():
-                for call_id, result in said.results:
-                    found.setdefault((span.trace, call_id), result)
+                for answer in said.results:
+                    found.setdefault((span.trace, answer.call_id), answer.result)
         return found
 
     def _exchange(self, span: Span) -> Exchange:
@@ -134,12 +141,16 @@ class Telling:
             visible = [mention for mention in self._mentions[like] if mention.run == run.key or (is_past and run.parent is None)]
             place = counts[like]
             counts[like] += 1
-            if place < len(visible):
+            if place < len(visible) or (is_past and self._is_known(said)):
                 continue
             name = (*run.key, like, str(place + 1))
             acts.append(self._said(said, name, span, run, began_at(span), actor_of(span), heard=True, past=is_past))
             acts += self._answered(said, span)
         return acts
+
+    def _is_known(self, said: Words) -> bool:
+        """Whether a message of the past only asks for calls that are told already, as where it is shown again in other pieces."""
+        return bool(said.calls) and not said.parts and all(self._calls.knows(call.id) for call in said.calls)
 
     def _said(
         self, said: Words, name: Name, span: Span, run: SourceRun, at: int, actor: str, *, heard: bool = False, past: bool = False
@@ -162,26 +173,26 @@ class Telling:
             heard="past" if past else "now" if heard else None,
         )
 
-    def _asked_for(self, said: Words, message: Name, span: Span, run: SourceRun) -> list[Act]:
+    def _asked_for(self, said: Words, message: Name, span: Span, run: SourceRun, at: int) -> list[Act]:
         acts: list[Act] = []
         for number, asked in enumerate(said.calls):
             name = self._calls.name(span.trace, asked.id) if asked.id else (*message, "call", str(number))
-            call = self._calls.add(span.trace, asked.id, Call(name, run.key, asked.name))
-            acts.append(self._called(call, asked.arguments, asked.id, message, span, run, span.end or began_at(span)))
+            call = self._calls.add(span.trace, asked.id, Call(name, run.key, asked.name, asked.arguments))
+            acts.append(self._called(call, asked.id, message, span, run, at))
         return acts
 
     def _answered(self, said: Words, span: Span) -> list[Act]:
         """The ends of calls that no span tells of, but a message with their results."""
         acts: list[Act] = []
-        for call_id, result in said.results:
-            if (call := self._calls.unanswered(span.trace, call_id)) is not None:
+        for answer in said.results:
+            if (call := self._calls.unanswered(span.trace, answer.call_id)) is not None:
                 call.ended = True
-                acts.append(self._call_ended(call, "succeeded", result, "", "error", span, began_at(span)))
+                how: Literal["succeeded", "failed"] = "failed" if answer.is_error else "succeeded"
+                reason = _as_reason(answer.result) if answer.is_error else ""
+                acts.append(self._call_ended(call, how, answer.result, reason, "error", span, began_at(span)))
         return acts
 
-    def _called(
-        self, call: Call, arguments: Any, provider_id: str, message: Name | None, span: Span, run: SourceRun, at: int
-    ) -> Called:
+    def _called(self, call: Call, provider_id: str, message: Name | None, span: Span, run: SourceRun, at: int) -> Called:
         return Called(
             place=span.place,
             run=run.key,
@@ -190,7 +201,7 @@ class Telling:
             traceparent=traceparent((span.trace, span.id)),
             name=call.name,
             tool=call.tool,
-            arguments=arguments,
+            arguments=call.arguments,
             message=message,
             provider_id=provider_id or None,
         )
@@ -218,80 +229,6 @@ class Telling:
             code=code,
         )
 
-    def _model_called(self, span: Span, run: SourceRun) -> ModelCalled:
-        how, code, reason = failure_of(span)
-        first_chunk = self._number(span, "gen_ai.response.time_to_first_chunk", 1e6)
-        return ModelCalled(
-            place=span.place,
-            run=run.key,
-            actor=f"agent:{agent_of(run.first)}",
-            at=from_nanoseconds(began_at(span)) if began_at(span) else None,
-            traceparent=traceparent((span.trace, span.id)),
-            name=(span.trace, span.id),
-            provider=provider_of(span),
-            model=word(span.attributes, "gen_ai.request.model"),
-            is_answered=bool(span.end),
-            answered_at=from_nanoseconds(span.end) if span.end else None,
-            response_model=word(span.attributes, "gen_ai.response.model"),
-            finish_reasons=words(span.attributes.get("gen_ai.response.finish_reasons")),
-            ttft_ns=None if first_chunk is None else int(first_chunk * 1e9),
-            error=None if how == "completed" else reason or code,
-            code=code,
-        )
 
-    def _used(self, span: Span, run: SourceRun) -> list[Act]:
-        tokens, odd = tokens_of(span)
-        for name in odd:
-            value = kept_text(str(span.attributes[name]))[:40]
-            self.report(span.place.at(name).problem(f"is {value!r}, not a count; left out"))
-        cost = self._number(span, "gen_ai.usage.cost", MOST_MONEY)
-        if not tokens and cost is None:
-            return []
-        model = word(span.attributes, "gen_ai.response.model", "gen_ai.request.model")
-        raw = {name: kept(value) for name, value in span.attributes.items() if ".usage." in name}
-        return [
-            Used(
-                place=span.place,
-                run=run.key,
-                actor=f"agent:{agent_of(run.first)}",
-                at=from_nanoseconds(span.end or began_at(span)) if span.end or began_at(span) else None,
-                traceparent=traceparent((span.trace, span.id)),
-                name=(span.trace, span.id),
-                model_call=(span.trace, span.id),
-                provider=provider_of(span),
-                model=model,
-                tokens=fitting(tokens, Fields(span.attributes, span.place, self.report)),
-                service_tier=word(span.attributes, *_TIER),
-                raw=raw,
-                cost=cost,
-            )
-        ]
-
-    def _number(self, span: Span, name: str, most: float) -> float | None:
-        """An attribute that is a number from 0; any other is a problem, and left out."""
-        found = number_of(span.attributes, name, most)
-        if found is None and (value := span.attributes.get(name)) is not None:
-            self.report(span.place.at(name).problem(f"is {kept_text(str(value))[:40]!r}, not a number from 0; left out"))
-        return found
-
-
-def traceparent(key: Key) -> str:
-    """The context of a span, as W3C has it."""
-    return f"00-{key[0]}-{key[1]}-01"
-
-
-def actor_of(span: Span) -> str:
-    """Who tells of a span, and says what no agent says: a program. That a person typed it is nowhere stated."""
-    return f"service:{span.service or 'otlp'}"
-
-
-def failure_of(span: Span) -> tuple[Literal["completed", "failed", "cancelled"], str, str]:
-    """How a span that has ended ended. One without a status ended without an error, as the conventions have it."""
-    raised = next((event.attributes for event in span.events if is_exception(event.name)), {})
-    named = word(span.attributes, "error.type") or word(raised, "exception.type")
-    if span.status != "error" and "error.type" not in span.attributes:
-        return "completed", "error", ""
-    code = named or "error"
-    reason = span.status_message or word(raised, "exception.message") or code
-    is_cancelled = any(word_ in code.lower() for word_ in _CANCELLED)
-    return ("cancelled" if is_cancelled else "failed"), code, reason
+def _as_reason(result: Any) -> str:
+    return result if isinstance(result, str) else kept_text(json.dumps(result, ensure_ascii=False, default=str))[:2000]

@@ -5,6 +5,7 @@ own parent is in no file, the run has the parent's id, so that the parent is fou
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,8 +13,10 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TypeVar
 
-from runfold.importers.otlp.meaning import Kind, conversation_of, kind_of, tokens_of
+from runfold.importers.otlp.meaning import Kind, conversation_of, kind_of, tokens_of, word
+from runfold.importers.otlp.names import CALL_IDS, TOOLS
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
+from runfold.importers.otlp.tool_spans import call_id_of
 
 V = TypeVar("V")
 Key = tuple[str, str]
@@ -43,6 +46,24 @@ class SourceRun:
     def over(self) -> int:
         """When the last of it was over."""
         return max(max(span.end, span.start) for span in [*self.spans, *([self.span] if self.span else [])])
+
+    @cached_property
+    def first_of_call(self) -> dict[tuple[str, str], int]:
+        """When the first tool ran that a call was for, by its trace and the provider's id."""
+        found: dict[tuple[str, str], int] = {}
+        for span in self.spans:
+            if kind_of(span) == "tool" and (call_id := call_id_of(span)) is not None:
+                found[span.trace, call_id] = min(began_at(span), found.get((span.trace, call_id), began_at(span)))
+        return found
+
+    @cached_property
+    def _tools_began(self) -> list[int]:
+        return sorted(self.first_of_call.values())
+
+    def had_tool_began(self, first: int, last: int) -> bool:
+        """Return whether a tool ran from one moment to another, both counted in."""
+        place = bisect_left(self._tools_began, first)
+        return place < len(self._tools_began) and self._tools_began[place] <= last
 
 
 def began_at(span: Span) -> int:
@@ -224,7 +245,7 @@ def _as_text(event: SpanEvent) -> str:
 
 
 def _same_call(inner: Span, outer: Span) -> bool:
-    for name in ("gen_ai.tool.call.id", "gen_ai.tool.name"):
-        if name in inner.attributes:
-            return bool(inner.attributes[name] == outer.attributes.get(name))
+    for names in (CALL_IDS, TOOLS):
+        if (named := word(inner.attributes, *names)) is not None:
+            return named == word(outer.attributes, *names)
     return False
