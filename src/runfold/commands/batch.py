@@ -10,11 +10,11 @@ from runfold.commands.answers import require_same
 from runfold.commands.cached_streams import CachedStreams, LoadRequired
 from runfold.commands.caller import Caller, metadata_of
 from runfold.commands.executor import CommandExecutor
-from runfold.commands.growing_trees import GrowingTrees
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
 from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted, known
+from runfold.commands.thread_heads import GrowingHeads
 from runfold.domain.event import AlreadyRecorded, is_of_type, refusal
 from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
@@ -104,7 +104,7 @@ class CommandBatch:
         self.parts.require_open()
         session, head = self._session, plan.expects
         before = len(session.rows)
-        stood_at = head.at(self._log()) if head and head not in self._heads else None
+        stood_at = self._recorded_at(head) if head and head not in self._heads else None
         try:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, session, before)
@@ -219,7 +219,10 @@ class CommandBatch:
 
     def _new_session(self) -> Session:
         session = self._executor.session({}, self._states, self._caller, self.reader)
-        session.tree_of = GrowingTrees(self.reader.recorded_tree, self.collected_of_tree).of
+        tenant_id, known_heads, log = self.tenant_id, self._executor.heads, self.reader.recorded_tree
+        session.heads_of = GrowingHeads(
+            lambda thread_id: known_heads.found(tenant_id, thread_id, partial(log, thread_id)), self.collected_of_tree
+        ).of
         return session
 
     def _begin_anew(self) -> None:
@@ -231,9 +234,13 @@ class CommandBatch:
         self.parts.wait()
         return self._executor.recorder.reader.of(self.tenant_id)
 
+    def _recorded_at(self, head: HeadName) -> str | None:
+        """Return the run that a head is at in the log."""
+        return self._executor.heads.of(self._log(), head.thread_id).get(head.name)
+
     def _require_heads(self) -> None:
         for head, before in self._heads.items():
-            if (now := head.at(self._log())) != before:
+            if (now := self._recorded_at(head)) != before:
                 rule = f"the batch expects it at {before or 'no run'}; begin another"
                 raise CommandRefused("store", head.thread_id, rule, f"with head {head.name!r} at {now or 'no run'}")
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runfold.commands.pasts import Pasts
 from runfold.domain.context import Context
 from runfold.domain.streams import NOT_FOUND, StreamState, is_id
 from runfold.domain.subjects import Facts
@@ -78,6 +79,8 @@ class CachedStreams:
         self._is_new = is_new
         self._most = most
         self._cached: OrderedDict[StreamKey, CachedStream] = OrderedDict()
+        self.pasts = Pasts()
+        """What some of the runs inherited."""
 
     def get(self, kind: type[StreamState], key: StreamKey) -> CachedStream:
         """Return the stream's state. Raises LoadRequired when it must be read first."""

@@ -29,6 +29,7 @@ from runfold.commands.priority import append_alone, execute_first
 from runfold.commands.revoked_keys import RevokedKeys
 from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted, settle
+from runfold.commands.thread_heads import ThreadHeads
 from runfold.domain.event import AlreadyRecorded, refusal
 from runfold.domain.values import Actor
 from runfold.errors import (
@@ -68,6 +69,7 @@ class CommandExecutor:
         self.caller = Caller(settings.tenant, Actor.parse(settings.actor))
         self.limits = Limits(settings.max_string_bytes, settings.max_event_bytes)
         self.states = CachedStreams(recorder.reader, settings.cached_streams)
+        self.heads = ThreadHeads()
         self.revoked_keys = RevokedKeys()
         self.sealed_secrets = SealedSecrets(settings.webhook_key_file, recorder.store)
         """What is sent to webhooks is signed with these."""
@@ -157,6 +159,7 @@ class CommandExecutor:
     def forget_states(self) -> None:
         """Believe no state that is in memory: the log may be another. It waits for nobody."""
         self._is_outdated = True
+        self.heads.forget()
 
     def tell_stored(self, told: Callable[[Sequence[Append]], object]) -> Callable[[], None]:
         """Have it called with the commands of each batch, answered, until what is returned is called: by the thread that appends,
@@ -186,9 +189,9 @@ class CommandExecutor:
         """Return a session, in which a command looks at states and records events."""
         states, reader = states or self.states, reader or self.recorder.reader
         if caller is None and not envelope:
-            return Session(states, reader, self.limits, self.caller, self._default_metadata)
+            return Session(states, reader, self.limits, self.caller, self._default_metadata, self.heads)
         caller = caller or self.caller
-        return Session(states, reader, self.limits, caller.acting(envelope), metadata_of(envelope, caller))
+        return Session(states, reader, self.limits, caller.acting(envelope), metadata_of(envelope, caller), self.heads)
 
     # Deciding
 
@@ -229,6 +232,7 @@ class CommandExecutor:
             self._is_outdated = False
             for cached in self.states.all():
                 self.states.forget(cached)
+            self.states.pasts.forget()
         session = attempt.session = attempt.session or self.session(plan.envelope, caller=plan.caller)
         self.appender.queue.require_room()
         refused: LedgerError | None = None

@@ -11,10 +11,8 @@ from runfold.commands.session import Session
 from runfold.commands.submitted import Receipt, Submitted
 from runfold.domain.event import refusal
 from runfold.errors import InvalidEvent
-from runfold.history.path import thread_tree
 from runfold.method_call import MethodCall
 from runfold.store.codec import StreamKey
-from runfold.store.reading.reader import TenantReader
 
 T = TypeVar("T")
 
@@ -24,10 +22,6 @@ class HeadName(NamedTuple):
 
     thread_id: str
     name: str
-
-    def at(self, reader: TenantReader) -> str | None:
-        """Return the run that it is at in the log."""
-        return thread_tree(reader, self.thread_id).heads.get(self.name)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 from runfold.commands.cached_streams import CachedStream, CachedStreams, LoadRequired
 from runfold.commands.caller import Caller
+from runfold.commands.pasts import Past
+from runfold.commands.thread_heads import Heads, ThreadHeads
 from runfold.domain.approval import Approval
 from runfold.domain.context import Context
 from runfold.domain.event import Event
@@ -18,8 +20,7 @@ from runfold.domain.thread import Thread
 from runfold.domain.tool_call import ToolCallState
 from runfold.domain.webhook import Callback, Webhook
 from runfold.errors import InvalidEvent, KeyNotFound, VersionConflict, shortened
-from runfold.history.path import History, thread_tree
-from runfold.history.tree import Tree
+from runfold.history.path import History
 from runfold.ids import new_event_id
 from runfold.store.codec import Limits, Row, StreamKey, dump, encode, form_of
 from runfold.store.reading.reader import Reader, TenantReader
@@ -36,20 +37,23 @@ class Session:
     __slots__ = (
         "_caller",
         "_fetched",
+        "_heads",
         "_limits",
         "_reader",
         "_seen",
         "_states",
         "_tenant_id",
         "events",
+        "heads_of",
         "metadata",
         "rows",
         "touched",
-        "tree_of",
     )
 
-    def __init__(self, states: CachedStreams, reader: Reader, limits: Limits, caller: Caller, metadata: str) -> None:
-        """`reader` is asked for what is in no state: the tree of a thread, the past of a run."""
+    def __init__(
+        self, states: CachedStreams, reader: Reader, limits: Limits, caller: Caller, metadata: str, heads: ThreadHeads
+    ) -> None:
+        """`reader` is asked for what is in no state: the heads of a thread, the past of a run."""
         self._states = states
         self._reader = reader
         self._limits = limits
@@ -61,8 +65,9 @@ class Session:
         self.events: list[Event] = []
         """The event of each row."""
         self.touched: dict[str, CachedStream] = {}
-        self.tree_of: Callable[[str], Tree] | None = None
-        """What tells the tree of a thread; None for the log."""
+        self._heads = heads
+        self.heads_of: Callable[[str], Heads] | None = None
+        """What tells the heads of a thread; None for the log."""
         self._seen: dict[str, int] = {}
         """Streams that existed, and the version each was at when the command first looked."""
 
@@ -117,10 +122,10 @@ class Session:
         """Return the thread that a run or an approval belongs to."""
         return self._of(state).thread_id
 
-    def tree(self, thread_id: str) -> Tree:
-        """Return the runs and heads of a thread."""
-        tell = self.tree_of or partial(thread_tree, self._log)
-        return cast("Tree", self._fetch(("tree", thread_id), lambda: tell(thread_id)))
+    def heads(self, thread_id: str) -> Heads:
+        """Return the run that each head of a thread is at."""
+        tell = self.heads_of or partial(self._heads.of, self._log)
+        return cast("Heads", self._fetch(("heads", thread_id), lambda: tell(thread_id)))
 
     def inherited_message(self, run: Run, message_id: str) -> MessageState | None:
         """Return a message of a run's past, as the rules must know it; None where there is none."""
@@ -128,7 +133,7 @@ class Session:
             return known
         if not _inherits(run):
             return None
-        found = cast("MessageState | None", self._fetch(("message", message_id), lambda: self._past(run).message(message_id)))
+        found = self._past(run).messages.get(message_id)
         if found is not None:
             run.messages.past[message_id] = found
         return found
@@ -139,7 +144,7 @@ class Session:
             return known
         if not _inherits(run):
             return None
-        found = cast("ToolCallState | None", self._fetch(("call", call_id), lambda: self._past(run).call(call_id)))
+        found = self._past(run).calls.get(call_id)
         if found is not None:
             run.calls.past[call_id] = found
         return found
@@ -152,10 +157,13 @@ class Session:
 
     def inherited_state(self, run: Run) -> Any:
         """Return the shared state document that a run began with."""
-        return self._fetch("state", lambda: self._past(run).state())
+        return self._fetch("state", lambda: History(self._log, self.thread_of(run), run.id).state())
 
-    def _past(self, run: Run) -> History:
-        return History(self._log, self.thread_of(run), run.id)
+    def _past(self, run: Run) -> Past:
+        pasts, thread_id = self._states.pasts, self.thread_of(run)
+        if (known := pasts.get((self._tenant_id, run.id))) is not None:
+            return known
+        return cast("Past", self._fetch(("past", run.id), lambda: pasts.read(self._log, thread_id, run.id)))
 
     @property
     def _log(self) -> TenantReader:

@@ -150,7 +150,7 @@ class Creation:
         if asked is None:
             return None
         if is_head:
-            head = session.tree(thread.id).heads.get(run_id)
+            head = session.heads(thread.id).get(run_id)
             if head is None and run_id != MAIN:
                 thread.refuse("start_run", f"head {run_id!r} does not exist; `name_head()` it first, or give a run (`parent=`)")
             if expected is not None and expected != head:

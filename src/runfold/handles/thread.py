@@ -93,7 +93,7 @@ class Thread(Handle):
         def work(session: Session) -> None:
             thread = self._state(session, envelope)
             self._own_run(session, run_id)
-            current = session.tree(self.id).heads.get(name)
+            current = session.heads(self.id).get(name)
             session.record(thread, thread.move_head(name, run_id, current, reason, expected))
 
         return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)
@@ -106,7 +106,7 @@ class Thread(Handle):
         def work(session: Session) -> None:
             thread = self._state(session, envelope)
             self._own_run(session, run_id)
-            current = session.tree(self.id).heads.get(name)
+            current = session.heads(self.id).get(name)
             session.record(thread, thread.put_head(name, run_id, current, expected))
 
         return Plan(self.id, work, itself, envelope, expects=HeadName(self.id, name) if expected is not None else None)

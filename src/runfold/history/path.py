@@ -139,27 +139,27 @@ class History:
         """The tool calls along the path, oldest first, each with what was asked and what was allowed."""
         return as_allowed(fold_tool_calls(self.events(TOOL_CALL_EVENTS)), self.approvals())
 
-    def message(self, message_id: str) -> MessageState | None:
-        """Return what the rules must know of a message of the past; None where there is none."""
-        known = self.said().messages.get(message_id)
-        if known is None:
-            return None
-        length = sum(len(part.text) for part in known.content if isinstance(part, TextPart))
-        return MessageState(known.role, known.revision, 0, length, known.streaming)
+    def past_messages(self) -> dict[str, MessageState]:
+        """Return what the rules must know of each message of the past."""
+        said = Said()
+        for recorded in self.past_events(("message.*",)):
+            said.take_in(recorded)
+        return {message_id: _state_of(message) for message_id, message in said.messages.items()}
 
-    def call(self, call_id: str) -> ToolCallState | None:
-        """Return what the rules must know of a tool call of the past; None where there is none."""
-        found: ToolCallState | None = None
+    def past_calls(self) -> dict[str, ToolCallState]:
+        """Return what the rules must know of each tool call of the past."""
+        found: dict[str, ToolCallState] = {}
         for recorded in self.past_events(TOOL_CALL_EVENTS):
             match recorded.event:
-                case ToolCalled() as called if called.call_id == call_id:
-                    found = ToolCallState(0, called.needs_approval, name=called.name, asked_by=recorded.stream)
-                case ToolStarted() as started if found and started.call_id == call_id:
-                    found.status, found.execution_key = "started", started.execution_key
-                case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended if found and ended.call_id == call_id:
-                    found.status, found.ended, found.ended_with_run = _ENDED_AS[type(ended)], ended, False
-                case RunFailed() | RunCancelled() as ending if found and call_id in ending.closed_tool_calls:
-                    found.status, found.ended_with_run = _ENDED_AS[type(ending)], True
+                case ToolCalled() as called:
+                    found[called.call_id] = ToolCallState(0, called.needs_approval, name=called.name, asked_by=recorded.stream)
+                case ToolStarted() as started if known := found.get(started.call_id):
+                    known.status, known.execution_key = "started", started.execution_key
+                case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended if known := found.get(ended.call_id):
+                    known.status, known.ended, known.ended_with_run = _ENDED_AS[type(ended)], ended, False
+                case RunFailed() | RunCancelled() as ending:
+                    for known in (found[call_id] for call_id in ending.closed_tool_calls if call_id in found):
+                        known.status, known.ended_with_run = _ENDED_AS[type(ending)], True
                 case _:
                     continue
         return found
@@ -176,6 +176,11 @@ class History:
                 case _:
                     continue
         return document
+
+
+def _state_of(message: Message) -> MessageState:
+    length = sum(len(part.text) for part in message.content if isinstance(part, TextPart))
+    return MessageState(message.role, message.revision, 0, length, message.streaming)
 
 
 def fold_tool_calls(events: Iterable[Recorded]) -> list[ToolCallView]:

@@ -3,7 +3,8 @@
 Several labels are written as a list, or as one text with ", " between them; a label may hold ", " itself.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,31 +23,51 @@ class Answer:
 
 def answer_of(given: Any, labels: Sequence[str], *, several: bool | None) -> Answer:
     """Return what was chosen. `several` says whether the question allowed it; None where it does not say."""
+    places: dict[str, list[int]] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(label, []).append(place)
     if isinstance(given, list):
-        return _together([_one(str(item), labels) for item in given if item is not None])
+        return _together([_one(str(item), places) for item in given if item is not None])
     if given is None or str(given).strip() in _NOTHING:
         return Answer()
     words = str(given)
-    if words in labels or several is False:
-        return _one(words, labels)
-    if (whole := _split(words, labels)) is not None:
-        return Answer(tuple(sorted(set(whole))))
-    return _beginning(words, labels) if several else Answer(own=words)
+    if words in places or several is False:
+        return _one(words, places)
+    if (whole := _split(words, places)) is not None:
+        return Answer(tuple(whole))
+    return _beginning(words, places) if several else Answer(own=words)
 
 
 def written_answers(text: str, questions: Sequence[str]) -> dict[str, str]:
     """Return the answers that a result's sentence holds, `"question"="answer"`, by question."""
+    asked, lengths = set(questions), {len(question) for question in questions}
+    begins: dict[str, int] = {}
+    for at in _all(text, '"="'):
+        for length in lengths:
+            if at > length and text[at - length - 1] == '"' and (question := text[at - length : at]) in asked:
+                begins.setdefault(question, at + 3)
+    ends = [at for end in _ENDS for at in _all(text, end)]
+    for at in _all(text, '", "'):
+        after = [at + 4 + length for length in lengths]
+        if any(text.startswith('"=', end) and text[at + 4 : end] in asked for end in after):
+            ends.append(at)
+    ends.sort()
     found = {}
     for question in questions:
-        start = text.find(f'"{question}"="')
-        if start < 0:
-            continue
-        start += len(question) + 4
-        ends = [text.find(f'", "{other}"=', start) for other in questions] + [text.find(end, start) for end in _ENDS]
-        close = min((end for end in ends if end >= 0), default=text.rfind('"'))
-        if close >= start:
-            found[question] = text[start:close]
+        if (start := begins.get(question)) is not None:
+            place = bisect_left(ends, start)
+            close = ends[place] if place < len(ends) else text.rfind('"')
+            if close >= start:
+                found[question] = text[start:close]
     return found
+
+
+def _all(text: str, what: str) -> Iterator[int]:
+    """Where something stands in a text."""
+    at = text.find(what)
+    while at >= 0:
+        yield at
+        at = text.find(what, at + 1)
 
 
 def notes_of(annotations: Any, question: str) -> str | None:
@@ -56,8 +77,8 @@ def notes_of(annotations: Any, question: str) -> str | None:
     return notes.strip() or None if isinstance(notes, str) else None
 
 
-def _one(words: str, labels: Sequence[str]) -> Answer:
-    return Answer((labels.index(words),)) if words in labels else Answer(own=words.strip() or None)
+def _one(words: str, places: Mapping[str, Sequence[int]]) -> Answer:
+    return Answer((places[words][0],)) if words in places else Answer(own=words.strip() or None)
 
 
 def _together(answers: Sequence[Answer]) -> Answer:
@@ -65,31 +86,39 @@ def _together(answers: Sequence[Answer]) -> Answer:
     return Answer(tuple(chosen), ", ".join(answer.own for answer in answers if answer.own) or None)
 
 
-def _split(words: str, labels: Sequence[str]) -> list[int] | None:
-    """The labels that a text is made of, with ", " between them; None where it is not."""
-    reached: dict[int, list[int]] = {0: []}
+def _split(words: str, places: Mapping[str, Sequence[int]]) -> list[int] | None:
+    """The labels that a text is made of, with ", " between them, each once; None where it is not."""
+    lengths = sorted({len(label) for label in places if label})
+    reached: dict[int, int] = {0: 0}
+    """How far labels go, and which: a bit for each place, for a set would be copied at each step."""
     for at in range(len(words)):
-        if (before := reached.get(at)) is None:
+        if (before := reached.pop(at, None)) is None:
             continue
-        for place, label in enumerate(labels):
-            end = at + len(label)
-            if not label or place in before or not words.startswith(label, at):
+        for end in (at + length for length in lengths):
+            if end != len(words) and not words.startswith(", ", end):
+                continue
+            place = next((place for place in places.get(words[at:end], ()) if not before >> place & 1), None)
+            if place is None:
                 continue
             if end == len(words):
-                return [*before, place]
-            if words.startswith(", ", end):
-                reached.setdefault(end + 2, [*before, place])
+                return _bits(before | 1 << place)
+            reached.setdefault(end + 2, before | 1 << place)
     return None
 
 
-def _beginning(words: str, labels: Sequence[str]) -> Answer:
+def _bits(number: int) -> list[int]:
+    return [place for place, bit in enumerate(reversed(f"{number:b}")) if bit == "1"]
+
+
+def _beginning(words: str, places: Mapping[str, Sequence[int]]) -> Answer:
     """Labels at the beginning of a text, and the rest in own words."""
     chosen, at = set[int](), 0
-    by_length = sorted(range(len(labels)), key=lambda place: -len(labels[place]))
+    by_length = sorted({len(label) for label in places if label}, reverse=True)
     while True:
-        follows = (place for place in by_length if labels[place] and words.startswith(f"{labels[place]}, ", at))
-        place = next(follows, None)
-        if place is None or place in chosen:
+        ends = (at + length for length in by_length)
+        end = next((end for end in ends if words.startswith(", ", end) and words[at:end] in places), None)
+        place = None if end is None else places[words[at:end]][0]
+        if end is None or place is None or place in chosen:
             return Answer(tuple(sorted(chosen)), words[at:].strip() or None)
         chosen.add(place)
-        at += len(labels[place]) + 2
+        at = end + 2

@@ -5,7 +5,7 @@ that session's own `session_meta` first. So the last of those lines names the se
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from runfold.errors import InvalidEvent
@@ -109,17 +109,17 @@ def sub_agent_of(meta: dict[str, Any]) -> str | None:
 
 def head_of(file: SourceFile) -> Head:
     """Read the beginning of a file. One that cannot be read says nothing here; it is reported when it is read whole."""
-    metas: list[dict[str, Any]] = []
+    metas: dict[str | None, dict[str, Any]] = {}
     try:
         for piece in pieces(file, lambda _: None):
             line = line_of(piece, lambda _: None)
             if line is None or line.kind != META:
                 break
-            if session_id_of(line.payload) not in {session_id_of(seen) for seen in metas}:
-                metas.append({name: line.payload[name] for name in _KEPT if name in line.payload})
+            told = {name: line.payload[name] for name in _KEPT if name in line.payload}
+            metas.setdefault(session_id_of(line.payload), told)
     except InvalidEvent:
-        return Head(file, tuple(metas))
-    return Head(file, tuple(metas))
+        pass
+    return Head(file, tuple(metas.values()))
 
 
 class Watch:
@@ -150,7 +150,7 @@ class Watch:
         return "begins" if is_another else "goes on"
 
     def _is_another(self, session: str, meta: dict[str, Any]) -> bool:
-        own, *_ = self._told
+        own = next(iter(self._told))
         return session not in self._told or (session != own and meta == self._told[session])
 
 
@@ -168,29 +168,48 @@ class Heads:
     """The heads of all the files of an import, by session."""
 
     by_session: dict[str, Head] = field(default_factory=dict)
+    _roots: dict[int, str] = field(default_factory=dict)
+    _depths: "dict[int, _Depth]" = field(default_factory=dict)
 
     def root(self, head: Head) -> str:
         """The session that the conversation began with. A file that names none stands for itself."""
-        at, seen = head, set[str]()
-        while True:
-            if not at.metas:
-                return f"{OF_A_FILE}{at.file.name}"
-            first = at.metas[-1]
-            session_id = session_id_of(first) or ""
-            before = before_of(first)
-            if before is None or before in seen:
-                return session_id
-            seen.add(before)
-            if (found := self.by_session.get(before)) is None:
-                return before
-            at = found
+        at, passed = head, dict[str | None, Head]({None: head})
+        while (found := self._roots.get(id(at))) is None:
+            before = before_of(at.metas[-1]) if at.metas else None
+            if before in passed and before is not None:  # they go round in a circle: each is looked at for itself
+                return session_id_of(at.metas[-1]) or ""
+            above = self.by_session.get(before or "")
+            if before is None or above is None:
+                found = before or _first_session(at)
+                break
+            at = passed[before] = above
+        self._roots |= dict.fromkeys(map(id, passed.values()), found)
+        return found
 
     def depth(self, head: Head) -> int:
         """How many sessions lie before this one."""
-        at, seen = head, set[str]()
-        while (before := before_of(at.own)) is not None and before not in seen:
-            seen.add(before)
-            if (found := self.by_session.get(before)) is None:
-                return max(len(seen), len(at.metas) - 1 + len(seen))
-            at = found
-        return max(len(seen), len(head.metas) - 1)
+        at, passed = head, dict[str | None, Head]({None: head})
+        while (found := self._depths.get(id(at))) is None:
+            before = before_of(at.own)
+            if before in passed and before is not None:
+                return max(len(passed) - 1, len(head.metas) - 1)
+            above = self.by_session.get(before or "")
+            if above is None:
+                found = _Depth(0, knows_all=True) if before is None else _Depth(max(1, len(at.metas)), knows_all=False)
+                break
+            at = passed[before] = above
+        for number, each in enumerate(reversed(passed.values())):
+            self._depths.setdefault(id(each), _Depth(found.sessions + number, found.knows_all))
+        known = self._depths[id(head)]
+        return max(known.sessions, len(head.metas) - 1) if known.knows_all else known.sessions
+
+
+class _Depth(NamedTuple):
+    """How many sessions lie before one, and whether all of them are here."""
+
+    sessions: int
+    knows_all: bool
+
+
+def _first_session(head: Head) -> str:
+    return session_id_of(head.metas[-1]) or "" if head.metas else f"{OF_A_FILE}{head.file.name}"
