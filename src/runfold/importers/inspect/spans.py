@@ -6,11 +6,15 @@ so is a scorer that asks a model. Older logs have no spans, and hold a tool's ev
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
 
 from runfold.importers.acts.fields import Fields
 
 MAIN = ""
 _NESTING = ("tool", "subtask")
+_STARTING = frozenset({"agent", "tool", "handoff"})
+"""What a span is in that is an agent which another one started."""
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Spans:
     _asking: set[str] = field(default_factory=set)
     """Scorers that ask a model."""
     _run_of: dict[str, str] = field(default_factory=dict)
+    _is_inside: dict[str, bool] = field(default_factory=dict)
+    """Whether one around it is of those in which agents are started."""
 
     @classmethod
     def of(cls, events: list[Fields], steps: "list[Span]") -> "Spans":
@@ -40,9 +46,13 @@ class Spans:
             if event.raw("event") == "span_begin" and (begun := event.word("id")) is not None:
                 parent, name = event.word("parent_id"), event.word("name") or event.word("type") or begun
                 spans.by_id.setdefault(begun, Span(begun, parent, event.word("type"), name))
+        passed = set[str]()
         for event in events:
             if event.raw("event") == "model":
-                spans._asking |= {span.id for span in spans.above(event.word("span_id")) if span.type == "scorer"}
+                for span in takewhile(lambda span: span.id not in passed, spans.above(event.word("span_id"))):
+                    passed.add(span.id)
+                    if span.type == "scorer":
+                        spans._asking.add(span.id)
         return spans
 
     def above(self, id: str | None) -> Iterator[Span]:
@@ -57,16 +67,51 @@ class Spans:
         """The span whose run a span is in; `MAIN` for the sample's own."""
         if id is None:
             return MAIN
-        if id not in self._run_of:
-            self._run_of[id] = next((span.id for span in self.above(id) if self._is_run(span)), MAIN)
-        return self._run_of[id]
+        passed, found = [id], self._run_of.get(id, MAIN)
+        for span in self.above(id) if id not in self._run_of else ():
+            passed.append(span.id)
+            known = span.id if self._is_run(span) else self._run_of.get(span.id)
+            if known is not None:
+                found = known
+                break
+        self._run_of |= dict.fromkeys(passed, found)
+        return found
 
     def _is_run(self, span: Span) -> bool:
         if span.type == "scorer":
             return span.id in self._asking
-        if span.type != "agent":
-            return False
-        return any(around.type in {"agent", "tool", "handoff"} for around in list(self.above(span.id))[1:])
+        return span.type == "agent" and self._is_in_one(span)
+
+    def _is_in_one(self, span: Span) -> bool:
+        """Whether one around a span, which is not itself, is of those in which agents are started."""
+        if span.id in self._circles:
+            return self._circles[span.id] > (span.type in _STARTING)
+        passed, at = list[str](), span
+        while (found := self._is_inside.get(at.id)) is None:
+            passed.append(at.id)
+            around = self.by_id.get(at.parent or "")
+            if around is None or around.type in _STARTING or around.id in self._circles:
+                found = around is not None and (around.type in _STARTING or self._circles[around.id] > 0)
+                break
+            at = around
+        self._is_inside |= dict.fromkeys(passed, found)
+        return found
+
+    @cached_property
+    def _circles(self) -> dict[str, int]:
+        """Of each span that is around itself, how many of its circle are of those in which agents are started."""
+        found: dict[str, int] = {}
+        looked_at = set[str]()
+        for each in self.by_id:
+            passed, at = dict[str, int](), each
+            while at in self.by_id and at not in looked_at:
+                looked_at.add(at)
+                passed[at] = len(passed)
+                at = self.by_id[at].parent or ""
+            if at in passed:
+                circle = list(passed)[passed[at] :]
+                found |= dict.fromkeys(circle, sum(self.by_id[one].type in _STARTING for one in circle))
+        return found
 
 
 def in_steps(events: list[Fields]) -> tuple[list[Fields], list[Span]]:
