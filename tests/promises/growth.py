@@ -4,7 +4,7 @@ import gc
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, NamedTuple
 
 from runfold.errors import LedgerError
@@ -25,7 +25,7 @@ class Growth(NamedTuple):
     seconds: float = 0.0
     """Times as many; looked at only where that was asked for."""
     bytes_each: float = 0.0
-    """The peak of memory, in bytes for each byte of the larger input, where that was asked for."""
+    """The peak of memory, in bytes for each byte of the larger input, where that was asked for and it has a size."""
 
 
 def _said(work: Callable[[Any], object], given: Any) -> str:
@@ -80,4 +80,4 @@ def growth(work: Callable[[Any], object], make: Callable[[int], Any], small: int
     _said(work, much)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return Growth(calls, message, seconds, peak / len(much))
+    return Growth(calls, message, seconds, peak / len(much) if isinstance(much, Sized) else 0.0)

@@ -117,6 +117,8 @@ class Steps:
     node_id: str | None = None
     state: Any = None
     has_state: bool = False
+    _is_own: bool = False
+    """Whether the state is no event's, so that it may be changed: a copy per patch would make each cost what all have made."""
 
     def start(self, event: StepStarted | ModelCallStarted) -> Events:
         """Start a step or a model call."""
@@ -186,9 +188,9 @@ class Steps:
             case EdgeTraversed():
                 self.node_id = event.to_node_id
             case StateSnapshotTaken():
-                self.state, self.has_state = event.state, True
+                self.state, self.has_state, self._is_own = event.state, True, False
             case StatePatched():
-                self.state = jsonpatch.JsonPatch(list(event.patch)).apply(self.state)
+                self.state, self._is_own = patched_in_place(self.state, event, is_own=self._is_own), True
             case _:
                 assert_never(event)
 
@@ -208,6 +210,12 @@ def _facts(started: StepStarted | ModelCallStarted) -> Mapping[str, str | None]:
     if isinstance(started, StepStarted):
         return {"step_name": started.name, "node_id": started.node_id}
     return {"provider": started.provider, "request_model": started.request_model}
+
+
+def patched_in_place(state: Any, patched: StatePatched, *, is_own: bool) -> Any:
+    """Return the state after a patch that was recorded, which is the same object; a copy of it where that is not one's own."""
+    patch = copy.deepcopy(list(patched.patch))  # what it adds becomes a part of the state, which the next one may change
+    return jsonpatch.JsonPatch(patch).apply(state if is_own else copy.deepcopy(state), in_place=True)
 
 
 def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:

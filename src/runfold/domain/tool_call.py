@@ -126,6 +126,7 @@ class ToolCalls:
         """Calls of the run's past that were looked up, as they were when the run began."""
         self.written: dict[str, int] = {}
         """The characters that there are of the arguments of calls that are not yet whole."""
+        self._open: dict[str, None] = {}
 
     def asked(self, call_id: str) -> ToolCallState | None:
         """Return a call as its run asked for it: this run, or, where that was looked up, one of its past."""
@@ -135,7 +136,11 @@ class ToolCalls:
     @property
     def open_ids(self) -> list[str]:
         """Return the ids of calls that have not ended, oldest first."""
-        return [call_id for call_id, call in self.by_id.items() if call.status not in ENDED]
+        return list(self._open)
+
+    def is_open(self, call_id: str) -> bool:
+        """Return whether a call is one of them."""
+        return call_id in self._open
 
     @property
     def open_names(self) -> list[str | None]:
@@ -204,7 +209,7 @@ class ToolCalls:
 
     def carry_on(self, call_id: str) -> None:
         """Take in that this run carries on an open call of its past, which only the past knows to need no approval."""
-        self.by_id.setdefault(call_id, ToolCallState(0, needs_approval=True))
+        self._take_over(call_id, needs_approval=True)
 
     def evolve(self, event: AnyToolCallEvent) -> None:
         """Update the state by one event."""
@@ -213,11 +218,12 @@ class ToolCalls:
                 self.by_id[event.call_id] = ToolCallState(
                     self.run.version, event.needs_approval, name=event.name, asked_by=self.run.id
                 )
+                self._open[event.call_id] = None
                 self.written.pop(event.call_id, None)
             case ToolArgumentsAppended():
                 self.written[event.call_id] = event.offset + len(event.text)
             case ToolStarted():
-                call = self._taken_over(event.call_id)
+                call = self._take_over(event.call_id)
                 call.status, call.execution_key = "started", event.execution_key
             case ToolSucceeded():
                 self._end(event.call_id, "succeeded")
@@ -232,13 +238,18 @@ class ToolCalls:
         """Close the open calls because the run ended. A later answer is refused like all late work."""
         for call_id in self.open_ids:
             self.by_id[call_id].status = status
+        self._open.clear()
 
     def _end(self, call_id: str, status: CallStatus) -> None:
-        call = self._taken_over(call_id)
+        call = self._take_over(call_id)
         call.status, call.ended_at = status, self.run.version
+        self._open.pop(call_id, None)
 
-    def _taken_over(self, call_id: str) -> ToolCallState:
-        return self.by_id.setdefault(call_id, ToolCallState(0, needs_approval=False))
+    def _take_over(self, call_id: str, *, needs_approval: bool = False) -> ToolCallState:
+        if call_id not in self.by_id:
+            self.by_id[call_id] = ToolCallState(0, needs_approval)
+            self._open[call_id] = None
+        return self.by_id[call_id]
 
     def _known(self, command: str, call_id: str) -> ToolCallState:
         own, past = self.by_id.get(call_id), self.past.get(call_id)

@@ -172,7 +172,7 @@ class Approval(Handle):
             run = session.run(approval.request.run_id)
             if together is not None and not together.issuperset(run.waiting_for):
                 raise ApprovalsLeftOpen(run.id, run.waiting_for, sorted(together), run.describe())
-            if (call_id := approval.request.call_id) in run.calls.open_ids:
+            if (call_id := approval.request.call_id) is not None and run.calls.is_open(call_id):
                 session.look_up_calls(run, (call_id,))
             session.record(approval, decide(approval))
             if approval.status != "open":
@@ -190,7 +190,7 @@ def _tell_run(session: Session, run: RunState, approval: ApprovalState) -> None:
     if approval.id not in run.waiting_for:
         return
     call_id, code = approval.request.call_id, _FAILURES.get(approval.status)
-    if code is not None and call_id in run.calls.open_ids:
+    if code is not None and call_id is not None and run.calls.is_open(call_id):
         reason = next((ballot.vote.comment for ballot in approval.ballots.values() if ballot.vote.verdict == "deny"), None)
         failure = Failure(code=code, message=reason or f"the approval was {approval.status}")
         session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=failure)))

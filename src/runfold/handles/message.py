@@ -137,7 +137,7 @@ def _clear_approvals(session: Session, run: RunState, *, auto_deny: bool) -> Non
     for approval in [session.approval(approval_id) for approval_id in run.waiting_for]:
         session.record(approval, approval.withdraw("new_input"))
         call_id = approval.request.call_id
-        if call_id in run.calls.open_ids:
+        if call_id is not None and run.calls.is_open(call_id):
             denied = Failure(code="approval_denied", message="withdrawn: new input came before it was decided")
             session.record(run, run.calls.end(ToolFailed(call_id=call_id, error=denied)))
         session.record(run, run.approval_resolved(approval.id))

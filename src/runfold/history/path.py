@@ -4,13 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jsonpatch
-
 from runfold.domain.message import REDACTIONS, MessageState
 from runfold.domain.parts import TextPart
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
-from runfold.domain.step import StatePatched, StateSnapshotTaken
+from runfold.domain.step import StatePatched, StateSnapshotTaken, patched_in_place
 from runfold.domain.tool_call import (
     CallStatus,
     ToolCalled,
@@ -167,12 +165,13 @@ class History:
     def state(self) -> Any:
         """The shared state document at the end of the path; an empty object where nobody set one."""
         document: Any = {}
+        is_own = True
         for recorded in self.events(("state.*",)):
             match recorded.event:
                 case StateSnapshotTaken() as snapshot:
-                    document = snapshot.state
+                    document, is_own = snapshot.state, False
                 case StatePatched() as patched:
-                    document = jsonpatch.JsonPatch(list(patched.patch)).apply(document)
+                    document, is_own = patched_in_place(document, patched, is_own=is_own), True
                 case _:
                     continue
         return document

@@ -6,6 +6,7 @@ branches and sub-agents are drawn inside.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rich.text import Text
@@ -36,7 +37,14 @@ class ThreadTree:
 
     def heads_of(self, run_id: str) -> list[str]:
         """The heads that point at a run."""
-        return [name for name, at in self.tree.heads.items() if at == run_id]
+        return self._heads.get(run_id, [])
+
+    @cached_property
+    def _heads(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, run_id in self.tree.heads.items():
+            found.setdefault(run_id, []).append(name)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """The tree as JSON: the runs in the order of their creation."""
@@ -55,12 +63,11 @@ class ThreadTree:
             top.append(f"  {self.thread.state}", "red")
         drawing = Drawing(top, guide_style="dim")
         waiting = [(drawing, node) for node in reversed(self.tree.children(None))]
-        children = self._children()
         while waiting:
             branch, node = waiting.pop()
             drawn = branch.add(self._label(node))
             inner, onward = [], None
-            for child in children.get(node.run_id, ()):
+            for child in self.tree.children(node.run_id):
                 if onward is None and child.parent and child.parent.kind in FOLLOWED:
                     onward = child
                 else:
@@ -69,13 +76,6 @@ class ThreadTree:
                 waiting.append((branch, onward))
             waiting.extend((drawn, child) for child in reversed(inner))
         return drawing
-
-    def _children(self) -> dict[str, list[Node]]:
-        children: dict[str, list[Node]] = {}
-        for node in self.tree.nodes.values():
-            if node.parent is not None:
-                children.setdefault(node.parent.run_id, []).append(node)
-        return children
 
     def _label(self, node: Node) -> Text:
         run = self.runs[node.run_id]

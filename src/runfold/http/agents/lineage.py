@@ -6,7 +6,7 @@ from typing import Any
 
 from runfold.agui.conversation import Conversation
 from runfold.domain.message import MessageAdded
-from runfold.domain.run_events import FOLLOWED, ParentKind
+from runfold.domain.run_events import ParentKind
 from runfold.domain.thread import MAIN
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled
 from runfold.errors import InvalidEvent
@@ -64,19 +64,9 @@ class Lineage:
         homes, has = self._homes(), [message_id_of(str(message.get("id"))) for message in self._asked["messages"]]
         last = next((message_id for message_id in reversed(has) if message_id in homes), None)
         if last is not None:
-            return self._tip(self._main_of(homes[last]))
+            return self._tip(self._tree.main_of(homes[last]))
         latest = [run_id for run_id in self._tree.nodes if not self._is_spawned(run_id)]
         return latest[-1] if latest else None
-
-    def _main_of(self, run_id: str) -> str:
-        """Return a run, or the one whose sub-agent it is."""
-        parent = self._tree.node(run_id).parent
-        return self._main_of(parent.run_id) if parent is not None and parent.kind == "spawned_by" else run_id
-
-    def leaf(self, run_id: str) -> str:
-        """Return the last of the runs that go on from a run."""
-        following = [node for node in self._tree.children(run_id) if node.parent is not None and node.parent.kind in FOLLOWED]
-        return self.leaf(following[-1].run_id) if following else run_id
 
     def _by_messages(self) -> Origin:
         has = [message_id_of(str(message.get("id"))) for message in self._asked["messages"] if message.get("role") != "activity"]
@@ -86,7 +76,7 @@ class Lineage:
         last = next((message_id for message_id in reversed(has) if message_id in homes), None)
         if last is None:
             return Origin(self.head)
-        tip = self._tip(self._main_of(homes[last]))
+        tip = self._tip(self._tree.main_of(homes[last]))
         return self._before_first_unknown(tip, has) or Origin(tip)
 
     def _tip(self, run_id: str) -> str:
@@ -97,7 +87,7 @@ class Lineage:
                 return self.head or run_id
             parent = self._tree.node(at).parent
             at = parent.run_id if parent is not None else None
-        return self.leaf(run_id)
+        return self._tree.last_after(run_id)
 
     def _before_first_unknown(self, tip: str, has: list[str]) -> Origin | None:
         """Return where the client's messages leave the path: before the first that it lacks. None where it has them all."""

@@ -1,6 +1,6 @@
 """What there was of a thread before a run: which events its past has, and which messages a client could know."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from heapq import merge
 
 from runfold.domain.message import MessageAdded, MessageRevised
@@ -14,16 +14,9 @@ from runfold.store.reading.reader import LATEST, TenantReader
 def path_events(reader: TenantReader, tree: Tree, run_id: str, at_version: int = LATEST, up_to: int = LATEST) -> list[Recorded]:
     """Return the events along the path to a run, its own included, and those of the sub-agents on it, in their order."""
     segments = path(tree, run_id, at_version)
-    whole = [Segment(child, LATEST) for segment in segments for child in _spawned(tree, segment.run_id)]
+    whole = [Segment(child, LATEST) for segment in segments for child in tree.spawned(segment.run_id)]
     streams = (reader.stream(segment.run_id, up_to_version=segment.up_to_version, up_to=up_to) for segment in (*segments, *whole))
     return list(merge(*streams, key=lambda recorded: recorded.position))
-
-
-def _spawned(tree: Tree, run_id: str) -> Iterator[str]:
-    for node in tree.children(run_id):
-        if node.parent is not None and node.parent.kind == "spawned_by":
-            yield node.run_id
-            yield from _spawned(tree, node.run_id)
 
 
 class KnownMessage:

@@ -62,18 +62,23 @@ class Answers:
             batch.run(run_id).complete(actor=f"agent:{agent_name}")
 
     def _check(self, entries: list[dict[str, Any]]) -> None:
+        answered = dict[str, None]()
         for index, entry in enumerate(entries):
             asked = self._approval(str(entry["interruptId"]))
-            if any(asked.id == other.id for _, other in self._found):
+            if asked.id in answered:
                 raise InvalidEvent(f"resume.{index}.interruptId", f"{asked.id!r} is answered twice")
             self._require_open(asked, entry)
             if entry["status"] != "cancelled" and asked.status == "open":
                 allows(_payload(entry), f"resume.{index}.payload")  # says where it is neither yes nor no
+            answered[asked.id] = None
             self._found.append((entry, asked))
-        root = self._root(self._found[0][1].run_id)
-        self._waiting = [each for run_id in self._family(root) for each in self._ledger.now.run(run_id).waiting_for]
-        answered = [asked.id for _, asked in self._found]
-        if not set(answered).issuperset(self._waiting):
+        root = self._found[0][1].run_id
+        family = [root]
+        if self._tree is not None:
+            root = self._tree.main_of(root)
+            family = [root, *self._tree.spawned(root)]
+        self._waiting = [each for run_id in family for each in self._ledger.now.run(run_id).waiting_for]
+        if not answered.keys() >= set(self._waiting):
             raise ApprovalsLeftOpen(root, tuple(self._waiting), sorted(answered), self._ledger.now.run(root).status)
         self.origin = Origin(root, "resumes")
 
@@ -81,8 +86,10 @@ class Answers:
         """Return the approval that an interrupt is: ours by its id, or one that the thread's agent gave another. Raises
         ApprovalNotFound, also for one of another thread."""
         runs = self._tree.nodes if self._tree is not None else ()
-        for approval_id in (interrupt_id, *(stable_id("approval", run_id, interrupt_id) for run_id in runs)):
-            if not approval_id.startswith("approval_"):
+        possible = [interrupt_id, *(stable_id("approval", run_id, interrupt_id) for run_id in runs)]
+        known = self._ledger.now.reader.ends(possible)
+        for approval_id in possible:
+            if approval_id not in known or not approval_id.startswith("approval_"):
                 continue
             try:
                 found = self._ledger.now.approval(approval_id)
@@ -108,17 +115,6 @@ class Answers:
     def _is_unused(self, asked: ApprovalView) -> bool:
         """Whether it was decided by other means than a resume, and nobody went on with that yet."""
         return asked.consumed_by is None and self._ledger.now.run(asked.run_id).status not in ENDED
-
-    def _root(self, run_id: str) -> str:
-        """Return the run itself, or the one whose sub-agent it is."""
-        parent = self._tree.node(run_id).parent if self._tree is not None else None
-        return self._root(parent.run_id) if parent is not None and parent.kind == "spawned_by" else run_id
-
-    def _family(self, run_id: str) -> list[str]:
-        """Return a run and its sub-agents'."""
-        children = self._tree.children(run_id) if self._tree is not None else []
-        spawned = [node.run_id for node in children if node.parent is not None and node.parent.kind == "spawned_by"]
-        return [run_id, *(found for child in spawned for found in self._family(child))]
 
 
 def _payload(entry: Mapping[str, Any]) -> dict[str, Any]:
