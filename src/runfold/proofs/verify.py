@@ -176,7 +176,8 @@ def as_json(found: Findings) -> dict[str, Any]:
 def as_lines(found: Findings) -> list[str]:
     """What was found, for people. The last line is the verdict."""
     checkpoint = found.checkpoint
-    lines = [f"checkpoint  {_plain(checkpoint.origin)}, {checkpoint.size} events, root {checkpoint.root.hex()[:16]}…"]
+    size = "1 event" if checkpoint.size == 1 else f"{checkpoint.size} events"
+    lines = [f"checkpoint  {_plain(checkpoint.origin)}, {size}, root {checkpoint.root.hex()[:16]}…"]
     lines += [f"time stamp  {_plain(found.timestamp)}"] if found.timestamp else []
     lines += [f"events      {count} {verdict}" for verdict, count in sorted(found.counts.items())]
     lines += [f"thread      {_plain(name)} {verdict}" for name, verdict in found.threads.items()]

@@ -11,10 +11,12 @@ from runfold import Ledger, Settings
 from runfold.domain.security import BundleMade
 from runfold.errors import InvalidEvent, NotFound, SealingRefused, UsageError
 from runfold.evidence.bundles.bundle import BundleMaker, Made
+from runfold.evidence.bundles.making import make_bundle
 from runfold.evidence.sealer import Sealer
 from runfold.evidence.sealing.comparing import stored_trees
 from runfold.evidence.sealing.signing import read_signer
 from runfold.maintenance.checking import LogCheck
+from runfold.proofs.note import read_note
 from runfold.proofs.verify import main
 from tests.databases import TestDatabase
 
@@ -153,3 +155,23 @@ def test_what_is_not_there_or_not_sealed_is_refused_and_no_folder_is_overwritten
         (tmp_path / "file").touch()
         with pytest.raises(UsageError, match="file is there already, and no folder; name another"):
             make(ledger, tmp_path / "file")
+
+
+def test_a_checkpoint_that_nobody_who_signs_here_has_signed_makes_no_bundle_that_is_verified(
+    settings: Settings, database: TestDatabase, tmp_path: Path
+) -> None:
+    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        run, *_ = record(ledger)
+        Sealer(ledger).seal_all()
+        made = make_bundle(ledger, tmp_path / "ours", run)
+        assert (made.findings.verdict, made.signature_verified) == ("VERIFIED", True)
+        (note,) = admin.execute("SELECT note FROM runfold.sealed_checkpoints").fetchone() or ("",)
+        forged = read_signer(tmp_path / "keys of somebody else", may_make=True).sign(read_note(note).checkpoint())
+        admin.execute("ALTER TABLE runfold.sealed_checkpoints DISABLE TRIGGER USER")
+        admin.execute("UPDATE runfold.sealed_checkpoints SET note = %s", [forged])
+        other = make_bundle(ledger, tmp_path / "forged", run)
+        assert other.findings.verdict == "NOT PROVEN"
+        assert "NOT SIGNED: the checkpoint in the database is not one of ours" in other.findings.problems[0]
+        settings.seal_key_file.unlink()
+        unknown = make_bundle(ledger, tmp_path / "without keys", run)
+        assert (unknown.findings.verdict, unknown.signature_verified) == ("VERIFIED", False)

@@ -12,8 +12,9 @@ import pytest
 from runfold import Ledger, Receipt, Settings
 from runfold.commands.caller import Caller
 from runfold.domain.values import Actor
-from runfold.errors import ScopeMissing, UsageError
+from runfold.errors import ScopeMissing, SealingRefused, UsageError
 from runfold.evidence.bundles.bundle import BundleMaker
+from runfold.evidence.bundles.making import make_bundle
 from runfold.evidence.sealer import Sealer
 from runfold.proofs.leaf import Leaf, decoded
 from runfold.proofs.note import read_note
@@ -193,3 +194,15 @@ def test_what_is_no_receipt_is_refused_in_one_line(settings: Settings) -> None:
             with pytest.raises(UsageError, match="the receipt cannot be read: ") as refused:
                 ledger.verify_receipt(text)
             assert (text, reason in str(refused.value), "\n" in str(refused.value)) == (text, True, False)
+
+
+def test_a_bundle_of_a_receipt_of_which_nothing_is_sealed_is_refused_with_what_to_do(settings: Settings, tmp_path: Path) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        thread = ledger.create_thread(agent_id="desk")
+        Sealer(ledger).seal_all()
+        receipt = thread.start_run().receipt
+        with pytest.raises(SealingRefused, match="none of these events is sealed here; run `runfold seal now`"):
+            make_bundle(ledger, tmp_path / "bundle", receipt=receipt)
+        assert not list(tmp_path.glob("*bundle*"))
+        Sealer(ledger).seal_all()
+        assert make_bundle(ledger, tmp_path / "bundle", receipt=receipt).findings.proven

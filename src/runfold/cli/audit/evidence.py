@@ -168,6 +168,7 @@ def _make(
     told: "Sequence[ToldEvent]" = (),
 ) -> "Made":
     from runfold.evidence.bundles.bundle import BundleMaker
+    from runfold.evidence.sealing.signing import known_publics
     from runfold.file_errors import at_home
     from runfold.terminal.progress import progress_bar
 
@@ -179,6 +180,7 @@ def _make(
             witnesses or (),
             {"actor": actor_for(call, who)},
             timestamp_url or ledger.settings.seal_timestamp_url,
+            known_publics(ledger.settings.seal_key_file),
         )
         return maker.make(at_home(output), ids, absence=absence, answer=answer, sample=sample, told=told)
 
@@ -188,8 +190,11 @@ def _tell(call: Call, made: "Made") -> None:
     from runfold.terminal.text import counted
 
     if call.json:
-        call.answer({"folder": str(made.folder), "unsealed_events": made.unsealed, **as_json(made.findings)})
+        told = {"unsealed_events": made.unsealed, "signature_verified": made.signature_verified}
+        call.answer({"folder": str(made.folder), **told, **as_json(made.findings)})
     else:
+        if not made.signature_verified:
+            call.note("the checkpoint's signature was not verified: the keys are not on this machine; `runfold-verify` does it")
         if made.unsealed:
             call.note(
                 f"{counted(made.unsealed, 'event')} of the ledger not sealed yet, and not in it; `runfold seal now` seals them"

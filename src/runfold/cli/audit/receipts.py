@@ -10,7 +10,7 @@ from runfold.cli.calling.call import Call
 from runfold.cli.operate.database import DAMAGE, MOST_SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from runfold.proofs.receipt import ToldEvent
     from runfold.queries.sealed.told_events import ReceiptVerification, ToldEventView
@@ -27,19 +27,34 @@ def verify_receipt(
     which fields, or is gone. What is not sealed yet is said. `runfold evidence --receipt FILE` makes a bundle that shows the
     same to others.
     """
+    from runfold.evidence.sealing.signing import known_publics
     from runfold.proofs.receipt import as_json
 
     told = told_in(file)
     with call.ledger() as ledger:
         found = ledger.verify_receipt(as_json(told))
+        publics = known_publics(ledger.settings.seal_key_file)
+    unsigned = _unsigned(found, publics)
     if call.json:
-        call.answer(found.model_dump(mode="json"))
+        signed = {"signature_verified": publics is not None and found.checkpoint is not None, "not_signed": unsigned}
+        call.answer({**found.model_dump(mode="json"), **signed, "ok": found.ok and unsigned is None})
     else:
         for line in _lines(found):
             call.out.print(line, soft_wrap=True, highlight=False, markup=False)
         _print_verdict(call, found)
-    if not found.ok:
+        if unsigned is not None:
+            call.out.print(f"NOT SIGNED: {unsigned}", style="bold red", soft_wrap=True, highlight=False)
+        elif publics is None and found.checkpoint is not None:
+            call.note("the checkpoint's signature was not verified: the keys are not on this machine")
+    if not found.ok or unsigned is not None:
         raise typer.Exit(DAMAGE)
+
+
+def _unsigned(found: "ReceiptVerification", publics: "Sequence[bytes] | None") -> str | None:
+    """Return why the checkpoint is none that somebody who signs here has signed; None where it is, or that is not known."""
+    from runfold.evidence.sealing.signing import not_signed
+
+    return None if found.checkpoint is None or publics is None else not_signed(found.checkpoint.checkpoint, publics)
 
 
 def told_in(file: Path) -> "tuple[ToldEvent, ...]":
@@ -74,6 +89,8 @@ def _verdict(each: "ToldEventView") -> str:
 
 
 def _more(each: "ToldEventView") -> str:
+    if each.verdict == "gone" and each.inclusion is None and not each.differs:
+        return "; nothing is sealed of it here"
     differs = f": {', '.join(each.differs)} not as told" if each.differs else ""
     if each.inclusion is not None:
         return f"{differs}; sealed as told, event {each.inclusion.seq} of the tree"
@@ -83,13 +100,13 @@ def _more(each: "ToldEventView") -> str:
 def _print_verdict(call: Call, found: "ReceiptVerification") -> None:
     from runfold.terminal.text import counted
 
-    if found.unsealed:
-        call.note(f"{counted(found.unsealed, 'event')} not sealed yet; `runfold seal now` seals what is there")
+    if waiting := found.unsealed - sum(each.verdict == "gone" and each.inclusion is None for each in found.events):
+        call.note(f"{counted(waiting, 'event')} not sealed yet; `runfold seal now` seals what is there")
     bad = sum(each.verdict != "as_told" for each in found.events)
     said = (
         f"{counted(bad, 'event')} of {len(found.events)} not as told" if bad else f"{counted(len(found.events), 'event')} as told"
     )
     under = ""
     if found.checkpoint is not None and found.unsealed < len(found.events):
-        under = f", under the checkpoint of {found.checkpoint.size} events of {found.checkpoint.origin}"
+        under = f", under the checkpoint of {counted(found.checkpoint.size, 'event')} of {found.checkpoint.origin}"
     call.out.print(f"{said}{under}", style="bold red" if bad else "bold green", soft_wrap=True, highlight=False)

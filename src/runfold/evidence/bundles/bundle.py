@@ -33,11 +33,12 @@ from runfold.evidence.publishing.cosigning import cosigned
 from runfold.evidence.publishing.timestamping import timestamp
 from runfold.evidence.sealing.comparing import tile_reader
 from runfold.evidence.sealing.mapping import entries_in, part_reader
+from runfold.evidence.sealing.signing import not_signed
 from runfold.handles.ledgers.security_record import submit_alone
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.proofs.answer import write_row
 from runfold.proofs.claims import Claims
-from runfold.proofs.container import ANSWER, MANIFEST, SAMPLE, TIMESTAMP, open_bundle
+from runfold.proofs.container import ANSWER, CHECKPOINT, MANIFEST, SAMPLE, TIMESTAMP, open_bundle
 from runfold.proofs.findings import Findings, Seen
 from runfold.proofs.leaf import Leaf, salts
 from runfold.proofs.note import Checkpoint, read_note
@@ -53,6 +54,7 @@ from runfold.store.datastore import Connection, Datastore
 _AT_ONCE = 500
 _LEAF_FIELDS = len(Leaf._fields)
 _THREAD = _LEAF_FIELDS + StoredEvent._fields.index("thread_id")
+_NONE_IS_SEALED = "run `runfold seal now` where they were only just recorded; `runfold verify-receipt` tells what became of them"
 Progress = Callable[[int, int], object]
 
 
@@ -66,6 +68,8 @@ class Made(NamedTuple):
     """Events of the ledger that are not sealed yet, and not in it."""
     findings: Findings
     """What a verifier says of it."""
+    signature_verified: bool
+    """Whether the keys are known here that the checkpoint should be signed with, so that it was held against them."""
 
 
 @dataclass
@@ -82,6 +86,8 @@ class BundleMaker:
     """Who has it made, where that is not the ledger's own caller."""
     timestamp_url: str | None = None
     """Where the checkpoint is stamped with the time."""
+    public_keys: Sequence[bytes] | None = None
+    """Those of who signs here, which the checkpoint is held against; None where they are not known."""
     is_for_http: bool = False
     """Whether payloads are left out that HTTP does not show: with fields that it never shows, and of redacted messages."""
 
@@ -118,11 +124,19 @@ class BundleMaker:
                 asked = Asked(ids, absence, answer, [each.position for each in told])
                 claims, checkpoint, unsealed = self._write(connection, making, asked, drawn)
             findings = findings_of(open_bundle(making), checkpoint, folding, told=told)
+            self._hold_against_keys(making, findings)
             self._record(making, claims, checkpoint, sum(findings.counts.values()))
             hand_over(making, folder)
         finally:
             shutil.rmtree(making, ignore_errors=True)
-        return Made(folder, claims.threads, sum(findings.counts.values()), unsealed, findings)
+        known = self.public_keys is not None
+        return Made(folder, claims.threads, sum(findings.counts.values()), unsealed, findings, known)
+
+    def _hold_against_keys(self, folder: Path, findings: Findings) -> None:
+        """Note whether nobody who signs here has signed the checkpoint: who may write to the database can put another there."""
+        note = (folder / CHECKPOINT).read_text(encoding="utf-8")
+        if self.public_keys is not None and (why := not_signed(note, self.public_keys)) is not None:
+            findings.problem(f"NOT SIGNED: {why}")
 
     @property
     def _store(self) -> Datastore:
@@ -165,6 +179,7 @@ class BundleMaker:
         note = cosigned(tree.note + tree.cosignatures, self.witnesses, tiles.consistency)
         with BundleWriter(folder) as writer:
             writer.report(report.head(checkpoint, planned.claims))
+            count = 0
             for count, (leaf, thread_id, whole) in enumerate(self._events(connection, tree, planned, asked.positions), 1):
                 shown = showing.of(leaf, thread_id, whole)
                 writer.add(leaf, shown, None if planned.claims.log else tiles.inclusion(leaf.seq - 1, tree.size))
@@ -174,6 +189,8 @@ class BundleMaker:
                     planned.rows.folding.take(Seen(leaf, whole, thread_id, {}))
                 if count % _AT_ONCE == 0:
                     self.progress(leaf.seq, tree.size)
+            if not count:
+                raise SealingRefused("none of these events is sealed here", _NONE_IS_SEALED)
             for row in planned.rows.rows() if planned.rows is not None else ():
                 writer.add_beside(ANSWER, write_row(row))
                 writer.report(report.answer(row))

@@ -10,9 +10,11 @@ from runfold.errors import UsageError
 from runfold.evidence.bundles.answers import AnswerAsked
 from runfold.evidence.bundles.bundle import BundleMaker, Made
 from runfold.evidence.bundles.samples import SampleAsked
+from runfold.evidence.sealing.signing import known_publics
 from runfold.file_errors import at_home
 from runfold.handles.ledgers.receipts import AnyReceipt, told_by
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
+from runfold.ledger import Ledger
 from runfold.queries.lists.where import OneOrMore
 from runfold.queries.runs.sample import require_sample
 
@@ -49,7 +51,7 @@ def make_bundle(
     require_sample(at, is_there=sample is not None)
     drawn = None if sample is None else SampleAsked(*sample, whole_log, at)
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
-    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
+    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url, public_keys=_public_keys(ledger))
     return maker.make(at_home(Path(place)), ids, answer=rows, sample=drawn, told=told)
 
 
@@ -71,8 +73,12 @@ def prove_absence(
     Whether that is so is said by `findings`, of which `proven` is false where there is one. Raises what `make_bundle` does.
     """
     left_out, asked = texts("leave_out", leave_out), texts("witnesses", witnesses)
-    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url)
+    maker = BundleMaker(ledger, left_out, progress, asked, timestamp_url=timestamp_url, public_keys=_public_keys(ledger))
     return maker.make(at_home(Path(place)), [] if thread is None else [thread], absence=(type, call))
+
+
+def _public_keys(ledger: TenantLedger) -> list[bytes] | None:
+    return known_publics(ledger.settings.seal_key_file) if isinstance(ledger, Ledger) else None
 
 
 def require_one(*said: bool) -> None:

@@ -7,13 +7,14 @@ key, `runfold seal rotate` puts a new one on the first line; once everybody who 
 import base64
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.durable_files import write_whole
 from runfold.errors import SealingRefused
-from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, signature_line
+from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, read_note, signature_line
 
 SEED_BYTES = 32
 
@@ -47,6 +48,16 @@ def require_signed(note: Signed, publics: Iterable[bytes]) -> Checkpoint:
     return checkpoint
 
 
+def not_signed(note: str, publics: Iterable[bytes]) -> str | None:
+    """Return why the checkpoint that the database holds is none that one of some keys has signed; None where one has."""
+    try:
+        require_signed(read_note(note), publics)
+    except NoteRefused as error:
+        step = "where keys were changed, `runfold seal now` signs anew; else find out who wrote it"
+        return f"the checkpoint in the database is not one of ours: {error}; {step}"
+    return None
+
+
 def read_signer(file: Path, *, may_make: bool) -> Signer:
     """Return the keys of a file; where there is none, one is made if it may be. Raises SealingRefused."""
     if not file.exists():
@@ -55,6 +66,13 @@ def read_signer(file: Path, *, may_make: bool) -> Signer:
             raise SealingRefused(fact, "put the file back, or see `runfold seal rotate --help` for keys that were lost")
         _write_whole(file, [os.urandom(SEED_BYTES)], over=False)
     return Signer([Ed25519PrivateKey.from_private_bytes(seed) for seed in _seeds(file)])
+
+
+def known_publics(file: Path) -> list[bytes] | None:
+    """Return the public keys of a file, the first one first; None where there is none that can be read here."""
+    with suppress(SealingRefused, PermissionError):
+        return read_signer(file, may_make=False).public_keys
+    return None
 
 
 def add_key(file: Path, *, only: bool) -> None:

@@ -1,13 +1,12 @@
 """A ledger verified: what is taken from its settings, and what is remembered for the next time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-from runfold.errors import SealingRefused, UsageError
+from runfold.errors import UsageError
 from runfold.evidence.publishing.places import PlaceFailed, places
 from runfold.evidence.sealing.comparing import stored_trees, trees_to_begin
-from runfold.evidence.sealing.signing import read_signer
+from runfold.evidence.sealing.signing import known_publics
 from runfold.evidence.verifying.checkpoints import Kept
 from runfold.evidence.verifying.pages import asking
 from runfold.evidence.verifying.remembered import note_verified, read_verified, verified_in
@@ -69,8 +68,4 @@ def _publics(settings: Settings, keys: Sequence[str]) -> list[bytes] | None:
         named = [read_key(key).public for key in keys]
     except NoteRefused as error:
         raise UsageError(f"--key: {error}") from None
-    if named:
-        return named
-    with suppress(SealingRefused, PermissionError):
-        return read_signer(settings.seal_key_file, may_make=False).public_keys
-    return None
+    return named or known_publics(settings.seal_key_file)

@@ -23,6 +23,7 @@ from runfold.http.routing import Handler, NamedRoute, Operation, route_of
 from runfold.http.server_state import ServerState
 from runfold.queries.lists.parameters import parameters_of
 from runfold.queries.runs.sample import RunSampleParameters
+from runfold.settings import Settings
 
 if TYPE_CHECKING:
     from runfold.evidence.bundles.bundle import Made
@@ -115,8 +116,7 @@ def _making(server: ServerState) -> Handler:
         await server.caller(request, _SCOPES[1])
         async with server.body(request, ledger.caller) as raw:
             asked = await server.parsed(request, raw, lambda request, raw: bodies.parsed(request, raw, BundleAsked))
-            stamp = server.ledger.settings.seal_timestamp_url
-            packed = await server.pools.bundles.run(_packed, ledger, asked, stamp)
+            packed = await server.pools.bundles.run(_packed, ledger, asked, server.ledger.settings)
         headers = {
             "Content-Length": str(packed.size),
             "Content-Disposition": 'attachment; filename="bundle.zip"',
@@ -130,12 +130,12 @@ def _making(server: ServerState) -> Handler:
     return handle
 
 
-def _packed(ledger: TenantLedger, asked: BundleAsked, stamp: str | None) -> _Packed:
+def _packed(ledger: TenantLedger, asked: BundleAsked, settings: Settings) -> _Packed:
     """Make it, and open it: once it is open its folder is not needed, so that nothing is left whatever becomes of the request."""
     folder = Path(tempfile.mkdtemp(prefix="runfold-bundle-"))
     try:
         place = folder / "bundle.zip"
-        made = _made(ledger, asked, place, stamp)
+        made = _made(ledger, asked, place, settings)
         return _Packed(made, place.open("rb"), place.stat().st_size, ledger.position())
     except ImportError as error:
         raise LedgerUnavailable("the server has not what bundles need", "install `runfold[evidence]` there") from error
@@ -148,11 +148,12 @@ def _packed(ledger: TenantLedger, asked: BundleAsked, stamp: str | None) -> _Pac
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | None) -> "Made":
+def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, settings: Settings) -> "Made":
     from runfold.evidence.bundles.answers import AnswerAsked  # noqa: PLC0415  here and below: they need the extra `evidence`
     from runfold.evidence.bundles.bundle import BundleMaker  # noqa: PLC0415
     from runfold.evidence.bundles.making import require_one  # noqa: PLC0415
     from runfold.evidence.bundles.samples import SampleAsked  # noqa: PLC0415
+    from runfold.evidence.sealing.signing import known_publics  # noqa: PLC0415
 
     sample = asked.sample
     drawn = None if sample is None else SampleAsked(sample.seed, _parameters(sample), asked.whole_log, sample.as_of)
@@ -163,7 +164,8 @@ def _made(ledger: TenantLedger, asked: BundleAsked, place: Path, stamp: str | No
     told = () if asked.receipt is None else told_by(asked.receipt.told())
     rows = None if asked.rows is None else AnswerAsked(asked.rows.read_model, tuple(asked.rows.key))
     absence = None if asked.absence is None else (asked.absence.type, asked.absence.call)
-    maker = BundleMaker(ledger, asked.leave_out, timestamp_url=stamp, is_for_http=True)
+    stamp, keys = settings.seal_timestamp_url, known_publics(settings.seal_key_file)
+    maker = BundleMaker(ledger, asked.leave_out, timestamp_url=stamp, public_keys=keys, is_for_http=True)
     return maker.make(place, asked.ids, absence=absence, answer=rows, sample=drawn, told=told)
 
 

@@ -1,0 +1,51 @@
+"""`runfold verify-receipt` and `evidence --receipt`: what was told, held against the log and against whose checkpoint it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runfold import Ledger, Settings
+from runfold.evidence.sealing.signing import add_key
+from tests.cli.conftest import Command
+
+
+@pytest.fixture
+def receipt(runfold: Command, settings: Settings, tmp_path: Path) -> Path:
+    with Ledger.open(settings=settings) as ledger:
+        told = ledger.create_thread(agent_id="desk").receipt.as_json()
+    file = tmp_path / "receipt.json"
+    file.write_text(json.dumps(told))
+    assert runfold("seal", "now").code == 0
+    return file
+
+
+def test_a_checkpoint_of_somebody_else_is_damage_and_without_keys_it_is_said_that_no_signature_was_verified(
+    runfold: Command, receipt: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "home" / "seal-keys"
+    calls = [["verify-receipt", str(receipt)], ["evidence", "--receipt", str(receipt), "--output"]]
+    for number, call in enumerate(calls):
+        assert runfold(*call, *[str(tmp_path / f"ours {number}")] * number).code == 0
+    add_key(keys, only=True)
+    for number, call in enumerate(calls):
+        said = runfold(*call, *[str(tmp_path / f"changed {number}")] * number)
+        assert (said.code, "NOT SIGNED: the checkpoint in the database is not one of ours" in said.out) == (5, True), said
+    told = runfold(*calls[0], "--json")
+    assert (told.code, told.json["ok"], told.json["signature_verified"]) == (5, False, True)
+    keys.unlink()
+    for number, call in enumerate(calls):
+        said = runfold(*call, *[str(tmp_path / f"unknown {number}")] * number)
+        assert (said.code, "signature was not verified: the keys are not on this machine" in said.err) == (0, True), said
+
+
+def test_an_event_that_is_gone_is_not_said_to_wait_for_a_seal(runfold: Command, receipt: Path) -> None:
+    told = json.loads(receipt.read_text())
+    for each in told["events"]:
+        each.update(event_id="01a22d63-be10-708c-92c9-8b8ac3494bef", position=999)
+    receipt.write_text(json.dumps(told))
+    said = runfold("verify-receipt", str(receipt))
+    assert said.code == 5
+    assert said.out.startswith("GONE     thread.created, version 1 of ")
+    assert "nothing is sealed of it here" in said.out
+    assert "not sealed yet" not in said.out + said.err
