@@ -40,6 +40,10 @@ _MOST_RATIO = 200
 _CHUNK = 1024 * 1024
 _DAMAGED = (OSError, EOFError, RuntimeError, LookupError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error)
 """What reading a .zip that is none may end with."""
+_LEFT_BEHIND = re.compile(
+    r"(?:.*/)?(?:\.[^./].*|thumbs\.db|ehthumbs\.db|desktop\.ini|.*~|#.*#)|__MACOSX(?:/.*)?", re.IGNORECASE | re.DOTALL
+)
+"""What systems and editors leave where somebody looks: hidden files, pictures in small, copies of before. None is of a bundle."""
 _LINE = re.compile(r"([0-9a-f]{64})  (0|[1-9][0-9]{0,18})  ([a-z.]{1,40})")
 
 
@@ -81,6 +85,8 @@ class Bundle:
         """Read the MANIFEST and every byte once. Raises BundleUnreadable."""
         self._files = files
         self._sizes: dict[str, int] = {}
+        self.passed_over: tuple[str, ...] = ()
+        """What lies in it and is of no bundle, as systems and editors leave it. Nothing of it was looked at."""
         try:
             self._require_whole()
         except _DAMAGED as error:
@@ -117,11 +123,15 @@ class Bundle:
             raise BundleUnreadable(f"{name} is missing" if name in claimed else f"{name} belongs to nothing that it is to show")
 
     def _require_whole(self) -> None:
-        names = self._files.names()
+        every = self._files.names()
+        names = [name for name in every if not _is_left_behind(name)]
+        self.passed_over = tuple(sorted({*every} - {*names}))
         if len(names) != len(set(names)):
             raise BundleUnreadable("a file is in it twice")
         if strange := sorted(set(names) - {MANIFEST, *REQUIRED, *BESIDE, TIMESTAMP, REPORT}):
-            raise BundleUnreadable(f"{strange[0][:80]!r} is no file of a bundle")
+            raise BundleUnreadable(
+                f"{strange[0][:80]!r} is no file of a bundle; take out of it what was not in it when it was made"
+            )
         if missing := [name for name in (MANIFEST, *REQUIRED) if name not in names]:
             raise BundleUnreadable(f"{missing[0]} is missing")
         with self._files.open(MANIFEST) as file:
@@ -152,7 +162,7 @@ class Folder:
         """Return all names, as they are. Raises BundleUnreadable for what is no file."""
         found = sorted(self._folder.iterdir())
         for path in found:
-            if path.is_symlink() or not path.is_file():
+            if (path.is_symlink() or not path.is_file()) and not _is_left_behind(path.name):
                 raise BundleUnreadable(f"{path.name[:80]!r} is no plain file")
         return [path.name for path in found]
 
@@ -162,7 +172,7 @@ class Folder:
 
 
 class Zip:
-    """A bundle in a .zip, which is never unpacked."""
+    """A bundle in a .zip, which is never unpacked: its files, or one folder with them, as it is when a folder is packed."""
 
     def __init__(self, path: Path) -> None:
         """Read the list of its files. Raises BundleUnreadable."""
@@ -176,14 +186,16 @@ class Zip:
             raise BundleUnreadable(f"its {packed} bytes would become {unpacked}: no bundle is packed so small")
         if any(each.flag_bits & 1 or each.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for each in members):
             raise BundleUnreadable("it is encrypted, or packed otherwise than a bundle may be")
+        self._folder = _only_folder([each.filename for each in members])
 
     def names(self) -> list[str]:
-        """Return all names, as they are."""
-        return [each.filename for each in self._zip.infolist()]
+        """Return all names, as they are in the one folder where all lie in one."""
+        names = (each.filename for each in self._zip.infolist() if each.filename != self._folder)
+        return [name.removeprefix(self._folder) for name in names]
 
     def open(self, name: str) -> IO[bytes]:
         """Open one of them."""
-        return self._zip.open(name)
+        return self._zip.open(f"{self._folder}{name}")
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -191,6 +203,18 @@ def open_bundle(path: Path) -> Bundle:
     if not path.is_dir() and not path.is_file():
         raise BundleUnreadable("there is no such folder or file")
     return Bundle(Folder(path) if path.is_dir() else Zip(path))
+
+
+def _is_left_behind(name: str) -> bool:
+    return _LEFT_BEHIND.fullmatch(name) is not None
+
+
+def _only_folder(names: Iterable[str]) -> str:
+    """The folder in which all of some names lie, with its slash; an empty text where there is none."""
+    own = (name.partition("/") for name in names if not _is_left_behind(name))
+    folders = {f"{first}{slash}" for first, slash, _ in own}
+    (only, *others) = folders or {""}
+    return only if not others and only[1:].endswith("/") and only != "../" else ""
 
 
 def _read_manifest(text: str) -> list[Described]:

@@ -53,6 +53,8 @@ class Findings:
     receipt: str | None = None
     """What became of the events of a receipt that was held against it."""
     sample: SampleFound | None = None
+    passed_over: tuple[str, ...] = ()
+    """What lies beside the files of the bundle, and nobody looked at."""
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
 

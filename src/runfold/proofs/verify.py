@@ -33,6 +33,7 @@ from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, co
 
 PROVEN, NOT_PROVEN, UNREADABLE = 0, 1, 2
 _MOST_POLICY = 1024 * 1024
+_MOST_NAMED = 100
 _BROKEN = (RecursionError, MemoryError, OSError)
 
 
@@ -75,7 +76,9 @@ def findings_of(
         searches.append(ReceiptSearch(told))
     if claims.sample is not None:
         searches.append(SampleSearch(bundle, claims.sample))
-    return BundleReading(bundle, checkpoint, claims, searches).findings()
+    found = BundleReading(bundle, checkpoint, claims, searches).findings()
+    found.passed_over = bundle.passed_over
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -168,6 +171,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "timestamp": found.timestamp,
         "receipt": found.receipt,
         "sample": None if found.sample is None else _sample_as_json(found.sample),
+        "passed_over": [*found.passed_over[:_MOST_NAMED]],
         "problems": found.problems,
         "problem_count": found.problem_count,
     }
@@ -185,6 +189,7 @@ def as_lines(found: Findings) -> list[str]:
     lines += [_plain(_answer_line(found.answer))] if found.answer else []
     lines += [f"receipt     {found.receipt}"] if found.receipt else []
     lines += map(_plain, _sample_lines(found.sample)) if found.sample else []
+    lines += [f"passed over {_plain(name)}, which is no file of a bundle" for name in found.passed_over[:_MOST_NAMED]]
     lines += [_plain(problem) for problem in found.problems]
     if found.problem_count > len(found.problems):
         lines.append(f"… and {found.problem_count - len(found.problems)} more")
