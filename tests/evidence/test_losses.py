@@ -134,9 +134,12 @@ def test_after_a_lost_end_that_was_accepted_every_event_is_sealed(
 ) -> None:
     with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
         run = ledger.create_thread(agent_id="desk").start_run()
-        for number in range(8):
-            run.add_message("user", f"message {number}")
-        _seal(ledger)
+        while ledger.position() < 6:
+            run.add_message("user", f"message {ledger.position()}")
+        before = _seal(ledger)
+        for number in range(5):
+            run.add_message("user", f"message {number}, which is lost")
+        longer = _seal(ledger)
         for table in ("log", "sealed_events", "sealed_checkpoints"):
             admin.execute(f"ALTER TABLE runfold.{table} DISABLE TRIGGER USER")
         admin.execute("DELETE FROM runfold.log WHERE notification_id > 6")
@@ -156,3 +159,10 @@ def test_after_a_lost_end_that_was_accepted_every_event_is_sealed(
             ledger.run(run.id).add_message("user", f"later {number}")
         assert read_note(_seal(ledger)).checkpoint().size == ledger.position() == 12
         assert _verified(ledger) == []
+        assert _verified(ledger, before) == []
+        (found,) = LedgerVerification(ledger, True, [Kept(longer, "kept")]).findings()
+        assert found.fact.startswith("kept: not all of its 11 events are here as they were sealed; ")
+        assert "which somebody accepted" in found.fact
+        assert "security.loss_accepted" in found.next_step
+        forged = before.replace("6\n", "7\n", 1)
+        assert _verified(ledger, forged) == ["checkpoint"]

@@ -22,6 +22,7 @@ MOST_BYTES = 64 * 1024
 """A longer text is no checkpoint."""
 _MOST_SIGNATURES = 64
 _SIGNATURE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
+_AFTER_SIGNATURES = re.compile(r"^(— [^\n]*\n)\n*(?=[^—\n])", re.MULTILINE)
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _KEY_ID_BYTES, _TIME_BYTES, _PUBLIC_BYTES, _SIGNATURE_BYTES = 4, 8, 32, 64
 
@@ -109,6 +110,11 @@ def read_note(text: str) -> Signed:
     if len(found) > _MOST_SIGNATURES:
         raise NoteRefused("it has too many signatures")
     return Signed(f"{body}\n", tuple(found))
+
+
+def notes_in(text: str) -> list[str]:
+    """The texts of signed notes that follow one another, as `runfold seal now` shows those of several tenants."""
+    return _AFTER_SIGNATURES.sub("\\1\0", f"{text.strip(chr(10))}\n").split("\0")
 
 
 def read_key(text: str) -> Key:

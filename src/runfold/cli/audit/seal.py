@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from runfold.evidence.verifying.verify import LedgerVerification
     from runfold.ledger import Ledger
 
+_MOST_AGAINST = 64 * 1024 * 1024
+"""As many characters of a file are read as those of a hundred thousand tenants have."""
 HELP = "Seal the log, and look after the keys that its checkpoints are signed with."
 
 
@@ -42,10 +44,11 @@ def verify(
     from runfold.evidence.verifying.verify import LedgerVerification
     from runfold.terminal.progress import progress_bar
 
-    kept = [Kept(_text(file), str(file)) for file in against or ()]
+    kept = [Kept(text, str(file)) for file in against or () for text in _texts(file)]
+    keys = [line for text in key or () for line in text.splitlines() if line.strip()]
     began = time.monotonic()
     with call.ledger() as ledger, progress_bar(call.err, "Verifying", "events") as told:
-        verification = LedgerVerification(ledger, full, kept, key or (), lambda done, total: told(done, total, ""))
+        verification = LedgerVerification(ledger, full, kept, keys, lambda done, total: told(done, total, ""))
         found, count = first_findings(verification.findings())
     read = verification.read
     assert read is not None, "it was read"  # noqa: S101
@@ -75,21 +78,23 @@ def verify(
         raise typer.Exit(DAMAGE)
 
 
-def _text(file: Path) -> str:
+def _texts(file: Path) -> list[str]:
+    """Read the checkpoints in a file: one, or those of several tenants, as `runfold seal now` shows them. Raises UsageError."""
     from runfold.errors import UsageError
     from runfold.file_errors import at_home
-    from runfold.proofs.note import MOST_BYTES, NoteRefused, read_note
+    from runfold.proofs.note import NoteRefused, notes_in, read_note
 
     try:
-        with at_home(file).open(encoding="utf-8") as opened:
-            text = opened.read(MOST_BYTES + 1)
+        with at_home(file).open(encoding="utf-8-sig") as opened:
+            texts = notes_in(opened.read(_MOST_AGAINST + 1))
     except (OSError, ValueError) as error:
         raise UsageError(f"--against: {file} cannot be read ({error})") from None
     try:
-        read_note(text).checkpoint()
+        for text in texts:
+            read_note(text).checkpoint()
     except NoteRefused as error:
         raise UsageError(f"--against: {file} is no checkpoint ({error}); name a file that holds one") from None
-    return text
+    return texts
 
 
 def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any], count: int) -> None:

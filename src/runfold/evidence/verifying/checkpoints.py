@@ -1,7 +1,7 @@
 """Holds trees against their checkpoints: the database's own, those kept outside of it, and what was verified before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from runfold.evidence.sealing.comparing import compare
@@ -31,6 +31,8 @@ class Checkpoints:
     """What was verified before, by the names of trees."""
     absent: Sequence[str]
     """The names of trees that are not begun here."""
+    former: Mapping[str, str] = field(default_factory=dict)
+    """Of the names of trees that were gone on from under another name, after a loss that was accepted, the tenant."""
     count: int = 0
     """How many were held against a tree."""
     maps: dict[str, list[SealedMap]] = field(default_factory=dict)
@@ -63,6 +65,9 @@ class Checkpoints:
             if named is not None:
                 for finding in self._held_against(named, kept):
                     yield finding, named.stored.tenant_id
+            elif (next_tree := self._gone_on_from(kept, trees)) is not None:
+                for finding in self._held_against_next(next_tree, kept):
+                    yield finding, next_tree.stored.tenant_id
             else:
                 yield self._of_none(kept, trees), ""
 
@@ -83,14 +88,10 @@ class Checkpoints:
     def _held_against(
         self, tree: VerifiedTree, kept: Kept, map_root: bytes | None = None, *, must_be_whole: bool = False
     ) -> Iterator[Finding]:
-        try:
-            note = read_note(kept.text)
-            said = note.checkpoint() if self.publics is None else require_signed(note, self.publics)
-        except NoteRefused as error:
-            fact = f"the checkpoint of {tree.stored.origin} in {kept.where} is not one of ours: {error}"
-            yield Finding("checkpoint", fact, "find out who wrote it; a key that was changed is named with --key")
+        said = self._said(kept, tree.stored.origin)
+        if isinstance(said, Finding):
+            yield said
             return
-        self.count += 1
         if must_be_whole and said.size != tree.stored.size:
             fact = f"the last checkpoint of {said.origin} is of {said.size} events, and its tree has {tree.stored.size}"
             yield Finding("rolled back" if said.size > tree.stored.size else "checkpoint", fact, CHANGED)
@@ -102,10 +103,39 @@ class Checkpoints:
                 fact = f"the stored map of the threads of {said.origin} is not the one that its checkpoint seals"
                 yield Finding("altered", fact, CHANGED, field="map")
 
+    def _gone_on_from(self, kept: Kept, trees: Sequence[VerifiedTree]) -> VerifiedTree | None:
+        tenant_id = self.former.get(_origin(kept))
+        return next((tree for tree in trees if tree.stored.tenant_id == tenant_id), None)
+
+    def _held_against_next(self, tree: VerifiedTree, kept: Kept) -> Iterator[Finding]:
+        """Hold a checkpoint of before a loss against the tree that was begun after it: up to the loss its events are the same."""
+        said = self._said(kept, _origin(kept))
+        if isinstance(said, Finding):
+            yield said
+        elif (found := _compared(tree, said._replace(origin=tree.stored.origin), kept.where)) is not None:
+            after = f"{tree.stored.origin} was begun after events of {said.origin} were lost, which somebody accepted"
+            fact = f"{kept.where}: not all of its {said.size} events are here as they were sealed; {after}"
+            step = "`runfold events --type security.loss_accepted` tells by whom, and why; where that is not right, " + LOST
+            yield replace(found, fact=fact, next_step=step)
+
+    def _said(self, kept: Kept, origin: str) -> Checkpoint | Finding:
+        """Return what a checkpoint says, and count it; or that nobody known has signed it."""
+        try:
+            note = read_note(kept.text)
+            said = note.checkpoint() if self.publics is None else require_signed(note, self.publics)
+        except NoteRefused as error:
+            fact = f"the checkpoint of {origin} in {kept.where} is not one of ours: {error}"
+            return Finding("checkpoint", fact, "find out who wrote it; a key that was changed is named with --key")
+        self.count += 1
+        return said
+
+
+def _origin(kept: Kept) -> str:
+    return kept.text.partition("\n")[0]
+
 
 def _named(kept: Kept, trees: Sequence[VerifiedTree]) -> VerifiedTree | None:
-    origin = kept.text.partition("\n")[0]
-    return next((tree for tree in trees if tree.stored.origin == origin), None)
+    return next((tree for tree in trees if tree.stored.origin == _origin(kept)), None)
 
 
 def _compared(tree: VerifiedTree, said: Checkpoint, where: str) -> Finding | None:

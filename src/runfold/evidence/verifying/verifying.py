@@ -74,11 +74,14 @@ class Verification:
         with self.connection.transaction():  # one moment, however much is sealed meanwhile
             self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             (ends,), trees = self._rows("ends"), stored_trees(self.connection)
+            every = self._rows("all trees")
             maps = {(tenant_id, generation): root for tenant_id, generation, root in self._rows("map roots")}
         self.position, highest, lowest, self.unsealed_since = ends
         self._highest = highest or 0
         self.unsealed = max(0, self._highest - self.position)
         self._trees = {tree.stored.tenant_id: tree for tree in map(self._tree, trees)}
+        begun_later = {tree.tenant_id: tree.generation for tree in trees}
+        self._checkpoints.former = {name: tenant for tenant, number, name in every if number < begun_later[tenant]}
         if lowest is not None and lowest < 1:
             yield from self._before_the_first()
         yield from self._alarms()
