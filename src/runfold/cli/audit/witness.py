@@ -20,12 +20,24 @@ _Policy = Annotated[Path, typer.Option("--policy", metavar="FILE", help="A polic
 
 
 def key(call: Call, name: _Name, folder: _Folder = Path("witness")) -> None:
-    """Show the public key of a witness, for the policy of those who verify. It is made on first use."""
+    """Show the public key of a witness, for the policy of those who verify. It is made on first use, one for each folder."""
     from runfold.evidence.publishing.witness import Witness
     from runfold.file_errors import at_home
 
-    text = str(Witness(at_home(folder), name, []).key)
-    call.answer({"key": text}) if call.json else call.out.print(text, soft_wrap=True, highlight=False)
+    witness = Witness(at_home(folder), name, [])
+    if call.json:
+        call.answer({"key": str(witness.key), "made": witness.is_new, "file": str(witness.key_file)})
+        return
+    call.out.print(str(witness.key), soft_wrap=True, highlight=False)
+    if not _told_of_new_key(call, witness):
+        call.note(f"the key was in {witness.key_file} before; for a witness of its own, give another --folder")
+
+
+def _told_of_new_key(call: Call, witness: "Witness") -> bool:
+    """Tell of a key that was made now, as one is where a folder was mistaken; return whether one was."""
+    if witness.is_new:
+        call.note(f"a new key was made in {witness.key_file}; keep a copy of it, and give it to those who verify")
+    return witness.is_new
 
 
 def serve(
@@ -48,6 +60,7 @@ def serve(
     from runfold.evidence.publishing.witness import server
 
     witness = _witness(name, policy, folder)
+    _told_of_new_key(call, witness)
     host, _, port = listen.rpartition(":")
     try:
         serving = server(witness, host, int(port))
@@ -80,7 +93,9 @@ def sign(
                 raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{request} cannot be read ({error.strerror})") from None
-    answer = _witness(name, policy, folder).add_checkpoint(raw[:MOST_BYTES])
+    witness = _witness(name, policy, folder)
+    _told_of_new_key(call, witness)
+    answer = witness.add_checkpoint(raw[:MOST_BYTES])
     if call.json:
         call.answer(answer._asdict())
     elif answer.status == 200:

@@ -58,7 +58,10 @@ class Witness:
             raise UsageError(f"{name!r} is no name for a witness; take one without spaces and +, as witness.example.com/one")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder, self._name, self._logs, self._now = folder, name, logs, now
-        self._private = _key_in(folder / "key")
+        self.key_file = folder / "key"
+        self.is_new = not self.key_file.exists()
+        """Whether the key was made now. It is one for each folder, under whatever names it signs."""
+        self._private = _key_in(self.key_file)
 
     @property
     def key(self) -> Key:
