@@ -33,8 +33,8 @@ def program() -> str:
 
 
 @contextlib.contextmanager
-def bouncing(database: TestDatabase, mode: Mode, pool_size: int = 20) -> Iterator[TestDatabase]:
-    """The same database through a pooler, which ends with the block."""
+def bouncing(database: TestDatabase, mode: Mode, pool_size: int = 20, ignored: str = "") -> Iterator[TestDatabase]:
+    """The same database through a pooler, which ends with the block. What it ignores of how a connection begins, it drops."""
     server = conninfo_to_dict(database.admin_url)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runfold-bouncer-")))
@@ -48,6 +48,7 @@ def bouncing(database: TestDatabase, mode: Mode, pool_size: int = 20) -> Iterato
             f"[databases]\n* = host={server['host']} port={server.get('port', 5432)}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
             f"auth_file = {folder / 'users.txt'}\npool_mode = {mode}\ndefault_pool_size = {pool_size}\n"
+            f"ignore_startup_parameters = {ignored}\n"
             "max_client_conn = 500\nlogfile =\npidfile =\n"
         )
         command = [program(), str(folder / "pgbouncer.ini")]

@@ -8,6 +8,7 @@ from runfold import Ledger
 from runfold.demo_story import Cast
 from tests.cli.conftest import Command, Process
 from tests.databases import TestDatabase
+from tests.store.bouncer import bouncing
 
 
 @pytest.fixture
@@ -60,3 +61,20 @@ def test_where_there_is_no_psql_it_is_said_what_to_do(
     answer = runfold("psql")
     assert (answer.code, "psql was not found; install" in answer.err, "`runfold url`" in answer.err) == (2, True, True)
     assert "leave out --json" in runfold("psql", "--json").err
+
+
+@pytest.mark.parametrize(("ignored", "does"), [("", "refuses"), ("options", "drops")])
+def test_a_pooler_that_takes_away_whose_rows_are_shown_is_named_with_what_to_give_instead(
+    runfold: Command, story: Cast, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, ignored: str, does: str
+) -> None:
+    with bouncing(database, "session", ignored=ignored) as pooled:
+        monkeypatch.setenv("RUNFOLD_DATABASE_URL", pooled.url)
+        monkeypatch.setenv("RUNFOLD_READER_URL", pooled.url)
+        host, port = (conninfo_to_dict(pooled.url)[part] for part in ("host", "port"))
+        for role, name in (("app", "RUNFOLD_DATABASE_URL"), ("reader", "RUNFOLD_READER_URL")):
+            for command in (["url"], ["psql", "-c", "SELECT 1"]):
+                refused = runfold(*command, "--role", role)
+                said = f"the pooler at {host}:{port} {does} the startup parameter `options`"
+                assert (refused.code, refused.out, said in refused.err, name in refused.err) == (2, "", True, True), refused
+        monkeypatch.setenv("RUNFOLD_READER_URL", database.url)
+        assert runfold("url").out.startswith("postgresql://")

@@ -34,7 +34,7 @@ def url(call: Call, role: AsRole = "reader") -> None:
     with call.busy("Opening the database"):
         database = _opened(settings)
     try:
-        address = database.url_for(role, settings.tenant)
+        address = _address(database, role, settings)
     finally:
         database.close()
     stays = _stays_seconds(database)
@@ -76,7 +76,7 @@ def psql(
     program = _program(settings)
     with call.busy("Opening the database"):
         database = _opened(settings)
-    address = database.url_for(role, settings.tenant)
+    address = _address(database, role, settings)
     database.keep_for_program()
     given = [part for sql in command or () for part in ("--command", sql)]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores, and a program that it becomes would too
@@ -94,6 +94,36 @@ def _opened(settings: "Settings") -> "Database":
         database.close()
         raise
     return database
+
+
+def _address(database: "Database", role: RoleName, settings: "Settings") -> str:
+    """The address of a role, which shows the tenant's rows. Raises UsageError where a pooler drops whose they are.
+
+    That is said when a connection is made (`options`), as other programs begin a session with nothing else. What else may be
+    amiss with the address, they tell.
+    """
+    import psycopg
+
+    from runfold.errors import UsageError
+    from runfold.store.address import parts_of, waiting
+
+    address = database.url_for(role, settings.tenant)
+    try:
+        with psycopg.connect(waiting(address, settings.connect_timeout), autocommit=True) as connection:
+            row = connection.execute("SELECT pg_catalog.current_setting('runfold.tenant', true)").fetchone()
+        if row == (settings.tenant,):
+            return address
+        does = "drops"
+    except psycopg.OperationalError as error:
+        if "startup parameter" not in str(error):
+            return address
+        does = "refuses"
+    place = ":".join(parts_of(address).get(part, "") for part in ("host", "port")).strip(":")
+    name = "RUNFOLD_DATABASE_URL" if role == "app" else f"RUNFOLD_{role.upper()}_URL"
+    raise UsageError(
+        f"the pooler at {place} {does} the startup parameter `options`, which says whose rows are shown (runfold.tenant);"
+        f" give the server's own address as {name}"
+    )
 
 
 def _stays_seconds(database: "Database") -> float | None:
