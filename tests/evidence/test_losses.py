@@ -1,5 +1,7 @@
 """A database that was put back, copied or restored; keys that are changed or lost."""
 
+import re
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,7 @@ from pydantic import SecretStr
 from runfold import Ledger, Settings
 from runfold.domain.security import LossAccepted
 from runfold.errors import SealingRefused
-from runfold.evidence.losses import accept_losses, record_loss
+from runfold.evidence.losses import Loss, accept_losses, record_loss
 from runfold.evidence.sealer import Sealer, sealers
 from runfold.evidence.sealing.comparing import stored_trees
 from runfold.evidence.sealing.signing import add_key, keep_newest, read_signer, require_signed
@@ -19,6 +21,7 @@ from runfold.evidence.verifying.verify import LedgerVerification
 from runfold.maintenance.backup import back_up
 from runfold.maintenance.restore import restore
 from runfold.proofs.note import ED25519, Key, NoteRefused, read_note
+from runfold.store.datastore import Connection
 from runfold.store.marks import MarkFile
 from tests.backups import empty_database
 from tests.databases import TestDatabase
@@ -166,3 +169,45 @@ def test_after_a_lost_end_that_was_accepted_every_event_is_sealed(
         assert "security.loss_accepted" in found.next_step
         forged = before.replace("6\n", "7\n", 1)
         assert _verified(ledger, forged) == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE runfold.log SET state = state || ' '::bytea WHERE notification_id = 3",
+            r"the payload of .*, at position 3 changed",
+        ),
+        ("DELETE FROM runfold.log WHERE notification_id = 3", "at position 3 is missing"),
+    ],
+)
+def test_a_loss_is_not_accepted_together_with_a_change_of_what_is_left_unless_that_is_accepted_and_told_as_well(
+    settings: Settings, database: TestDatabase, change: str, said: str
+) -> None:
+    with Ledger.open(settings=settings) as ledger, psycopg.connect(database.admin_url, autocommit=True) as admin:
+        run = ledger.create_thread(agent_id="desk").start_run()
+        while ledger.position() < 8:
+            run.add_message("user", f"message {ledger.position()}")
+        _seal(ledger)
+        admin.execute("ALTER TABLE runfold.log DISABLE TRIGGER USER")
+        admin.execute(change)
+        admin.execute("DELETE FROM runfold.log WHERE notification_id > 6")
+        admin.execute("UPDATE runfold.head SET position = 6")
+    with Ledger.open(settings=settings) as ledger:
+        sealer = Sealer(ledger)
+
+        def accept(connection: Connection, *, also_changed: bool) -> list[Loss]:
+            tell = partial(record_loss, ledger, comment=WHY)
+            return accept_losses(connection, sealer.places, WHY, tell, also_changed=also_changed)
+
+        with sealer.datastore.reading() as connection:
+            with pytest.raises(
+                SealingRefused, match=f"what is left is not as it was sealed: .*{said}; put it right from a backup"
+            ):
+                accept(connection, also_changed=False)
+            assert ledger.events(types=["security.*"]) == []
+            (loss,) = accept(connection, also_changed=True)
+            assert re.search(said, loss.fact)
+        (told,) = ledger.events(types=["security.*"])
+        assert isinstance(told.event, LossAccepted)
+        assert told.event.fact == loss.fact

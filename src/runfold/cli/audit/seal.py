@@ -198,18 +198,31 @@ def rotate(
 def accept_loss(
     call: Call,
     comment: Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why, in your words; it is kept with the new tree.")],
+    also_changed: Annotated[
+        bool,
+        typer.Option(
+            "--also-changed", help="Accept, too, that events which are left are not as they were sealed; each is named."
+        ),
+    ] = False,
 ) -> None:
     """Go on sealing after events were lost, as by restoring a backup: under another name, which those who verify have to learn.
 
     The new tree names the last checkpoint of the one before. Whoever holds that can still show what was lost. It is recorded as
-    the event security.loss_accepted, of each tenant that lost events.
+    the event security.loss_accepted, of each tenant that lost events. Where what is left is not as it was sealed, it is refused:
+    put that right from a backup, or accept it as well with --also-changed.
     """
     from runfold.evidence.losses import accept_losses, record_loss
 
     with call.ledger() as ledger:
         sealer = _sealer(ledger)
         with sealer.datastore.reading() as connection:
-            losses = accept_losses(connection, sealer.places, comment, lambda loss: record_loss(ledger, loss, comment))
+            losses = accept_losses(
+                connection,
+                sealer.places,
+                comment,
+                lambda loss: record_loss(ledger, loss, comment),
+                also_changed=also_changed,
+            )
         sealer.seal_all()
     if call.json:
         call.answer({"losses": [loss._asdict() for loss in losses]})

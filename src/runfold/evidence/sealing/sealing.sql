@@ -62,6 +62,17 @@ SELECT count(*), (SELECT h.position FROM runfold.head AS h) AS last_position
    AND e.generation = %b
    AND e.position > (SELECT h.position FROM runfold.head AS h)
 
+-- name: leaves of tree
+-- The leaves of a tree at some positions.
+SELECT s.position, s.tenant_id, s.generation, s.seq, s.thread_id, s.thread_seq, s.stream, s.version, s.type, s.schema_version,
+       s.payload_sha256, s.envelope_sha256, s.salt
+  FROM runfold.sealed_events AS s
+ WHERE s.tenant_id = %b
+   AND s.generation = %b
+   AND s.position > %b
+   AND s.position <= %b
+ ORDER BY s.position
+
 -- name: events of tenant
 -- The events of a tenant that are said to be sealed, in order; as many as one page should hold, and at least one.
 SELECT e.notification_id, e.tenant_id, e.thread_id, e.originator_id, e.originator_version, e.topic, e.schema_version, e.state,
