@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -34,7 +34,17 @@ def _before_the_command(ctx: typer.Context, **given: Any) -> None:
     Every lifecycle change, message, tool call, decision and approval is an event in one append-only PostgreSQL log.
     Start with `runfold demo`.
     """
+    del given["version"]  # who asked for it is not here any more
     ctx.obj = given
+
+
+def _show_version(is_asked: bool) -> None:
+    """Print the version and end, as most programs do; `runfold version` tells of the libraries as well."""
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"runfold {metadata.version('runfold')}")
+        raise typer.Exit
 
 
 class ListCommand(TyperCommand):
@@ -102,7 +112,9 @@ def _first_word(given: Sequence[str]) -> str | None:
 def _app(commands: Sequence[Command]) -> typer.Typer:
     app = typer.Typer(name="runfold", cls=Commands, add_completion=False, pretty_exceptions_enable=False, **_STYLE)
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    signature = inspect.Signature([context, *shared_parameters()])
+    option = typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    version = inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
+    signature = inspect.Signature([context, *shared_parameters(), version])
     _before_the_command.__signature__ = signature  # type: ignore[attr-defined]
     _before_the_command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     app.callback(help=reflowed(_before_the_command.__doc__ or ""))(_before_the_command)

@@ -76,3 +76,50 @@ def test_what_is_refused_begins_with_the_option(asking: Command, words: tuple[st
     answer = asking(*words)
     assert answer.err.startswith(f"runfold: {said}"), answer
     assert answer.code
+
+
+WRONG = {
+    "--database-url": "mysql://here",
+    "--admin-url": "mysql://here",
+    "--env-file": "/no/such/file",
+    "--zone": "Mars",
+    "--port": "70000",
+}
+"""What no setting takes, by the option that gives it."""
+
+
+@pytest.mark.parametrize("flag", WRONG)
+def test_a_setting_that_an_option_gives_is_refused_by_the_option(
+    asking: Command, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    calls = {"--port": [["serve", flag]], "--admin-url": [["migrate", flag]]}.get(flag, [["runs", flag], [flag]])
+    for words in calls:
+        answer = asking(*words, WRONG[flag], *([] if words[0] != flag else ["runs"]))
+        assert (answer.code, answer.out) == (2, ""), answer
+        assert re.match(f"runfold: {flag}(: | takes | cannot )", answer.err), answer.err
+        assert "RUNFOLD_" not in answer.err
+    monkeypatch.setenv("RUNFOLD_ACTOR", "nobody")
+    assert asking("events", "--actor", "human:ada").err.startswith("runfold: RUNFOLD_ACTOR: 'nobody' is not kind:id")
+
+
+def test_options_that_give_settings_are_tried_above_or_take_anything() -> None:
+    """`RUNFOLD_…` in the help of an option says that it gives that setting."""
+    takes_anything = {"--home", "--host", "--pages", "--unsafe-durability"}
+    root = program()
+    given = {
+        option.opts[0]
+        for command in (root, *root.commands.values())
+        for option in command.get_params(typer.Context(command))
+        if option.opts and f"(RUNFOLD_{option.opts[0].strip('-').replace('-', '_').upper()}" in str(getattr(option, "help", ""))
+    }
+    assert given == takes_anything | WRONG.keys(), given
+
+
+def test_the_version_is_shown_as_most_programs_do(asking: Command) -> None:
+    said = asking("--version")
+    assert (said.code, said.out) == (0, f"runfold {asking('version', '--json').json['runfold']}\n")
+
+
+def test_an_export_is_told_what_its_second_word_would_be(asking: Command) -> None:
+    said = asking("export", "events", "out")
+    assert (said.code, "name the folder with --output" in said.err) == (2, True), said

@@ -30,6 +30,8 @@ class Call:
     json: bool = False
     verbose: bool = False
     overrides: dict[str, Any] = field(default_factory=dict)
+    of_options: set[str] = field(default_factory=set, init=False, compare=False)
+    """The settings that options gave, once they were asked for."""
     _held: list["Ledger"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
@@ -50,7 +52,9 @@ class Call:
         """The settings, from flags, then the environment, then `--env-file`, then defaults. Raises UsageError."""
         from runfold.settings import Settings
 
-        return Settings(**self.overrides, **more)
+        given = {**self.overrides, **more}
+        self.of_options.update(given)
+        return Settings(**given)
 
     def moment(self, text: str) -> "int | datetime":
         """A position, or a time as people write it, in the zone of the call; a day is included. Raises UsageError."""

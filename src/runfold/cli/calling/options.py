@@ -172,7 +172,7 @@ def with_call(function: Callable[Concatenate[Call, P], None], of_list: Sequence[
         _require_text(declared, given)
         call = _call_of(ctx, {name: given.pop(name) for name in _SHARED})
         with (
-            naming_options(lambda: _given(ctx, declared)),
+            naming_options(lambda: _given(ctx, declared), call.of_options),
             whole_ids(call, kinds, as_now(call, former, given, defaults)) as whole,
         ):
             function(call, **as_asked(call, of_list, whole))  # type: ignore[call-arg]  # typer gives what is declared below

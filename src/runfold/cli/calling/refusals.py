@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import get_args
 
@@ -13,6 +13,7 @@ from runfold.errors import LedgerError
 
 _NAMED = re.compile("(?P<name>[a-z_]+)(?= takes | is |: )|unknown (?P<word>[a-z]+_[a-z_]+)(?= ')")
 """The argument that a refusal begins with, as in `limit takes a whole number` and `unknown order_by 'size'`."""
+_PREFIX, _VALID = "RUNFOLD_", "give a valid value"
 
 
 def _flags(parameters: Iterable[inspect.Parameter]) -> Mapping[str, str]:
@@ -26,11 +27,11 @@ def _flags(parameters: Iterable[inspect.Parameter]) -> Mapping[str, str]:
 
 
 @contextmanager
-def naming_options(given: Callable[[], Iterable[inspect.Parameter]]) -> Iterator[None]:
+def naming_options(given: Callable[[], Iterable[inspect.Parameter]], settings: Collection[str] = ()) -> Iterator[None]:
     """Let what is refused within name options by their flags.
 
     `given` returns those that were given: of others no value is refused, and what has the same name is something else, such as
-    a column.
+    a column. `settings` are those that options give: another option may be called as a setting is.
     """
     try:
         yield
@@ -38,4 +39,7 @@ def naming_options(given: Callable[[], Iterable[inspect.Parameter]]) -> Iterator
         said = str(error)
         if (found := _NAMED.match(said)) and (flag := _flags(given()).get(found[found.lastgroup or 0])):
             error.args = (f"{said[: found.start(found.lastgroup or 0)]}{flag}{said[found.end() :]}",)
+        elif (name := str(error.facts.get("setting", "")).removeprefix(_PREFIX).lower()) in settings:
+            fact, _, step = said.replace(f"{_PREFIX}{name.upper()}", f"--{name.replace('_', '-')}", 1).partition("; ")
+            error.args = (f"{fact}; {step.replace('set a valid value', _VALID).replace('unset it', 'leave it out')}",)
         raise

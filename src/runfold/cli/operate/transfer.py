@@ -193,6 +193,8 @@ def _export_run(call: Call, table: str | None, run_id: str | None, format: str, 
 
     from runfold.errors import UsageError
 
+    if run_id is not None and table != "run":
+        raise UsageError(f"`export {table}` takes no second argument, such as {run_id!r}; name the folder with --output")
     if table != "run" or run_id is None or format != AG_UI:
         raise UsageError("a run is exported as `runfold export run RUN --format ag-ui`")
     if others:

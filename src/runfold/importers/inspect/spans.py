@@ -99,7 +99,7 @@ class Spans:
 
     @cached_property
     def _circles(self) -> dict[str, int]:
-        """Of each span that is around itself, how many of its circle are of those in which agents are started."""
+        """Return, for each span that is around itself, how many of its circle are of those in which agents are started."""
         found: dict[str, int] = {}
         looked_at = set[str]()
         for each in self.by_id:
