@@ -6,7 +6,7 @@ and its answer by the call's id, as often as it is used.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,8 @@ class History:
         """The runs that were read from the ledger: of their messages, the source's ids are seen by those made of them."""
         self._made: dict[str, Past] = {}
         self._resolved: set[str] = set()
+        self._answered: Counter[str] = Counter()
+        """How many calls of each id are known to be answered, of the oldest."""
         self._under: dict[tuple[str, str, str], tuple[Span, Any]] = {}
 
     def add(self, past: Past) -> Past:
@@ -111,7 +113,16 @@ class History:
     def call(self, source_id: str) -> Call | None:
         """The call that an answer under this id is for: the oldest that has none, or else the latest."""
         made = self.calls.get(source_id, [])
-        return next((call for call in made if not call.is_answered), made[-1] if made else None)
+        return self.waiting(source_id) or (made[-1] if made else None)
+
+    def waiting(self, source_id: str) -> Call | None:
+        """The oldest call under this id that has no answer."""
+        made = self.calls.get(source_id, [])
+        while self._answered[source_id] < len(made):
+            if not (call := made[self._answered[source_id]]).is_answered:
+                return call
+            self._answered[source_id] += 1
+        return None
 
     def resolve(self, source_id: str) -> None:
         """Find the remembered messages that the source calls so."""
@@ -147,6 +158,8 @@ class History:
 
     def _note(self, past: Past, span: Span, words: str) -> None:
         self.spans.setdefault(("words", past.role, words), []).append(span)
+        if not past.source_id:
+            self.spans.setdefault(("unnamed", past.role, words), []).append(span)
         for known_as in past.ids():
             self.spans.setdefault(("id", past.role, words, known_as), []).append(span)
 
@@ -159,6 +172,10 @@ class Repeats:
         self._pointer = 0
         self._claimed: set[int] = set()
         self._calls: Counter[str] = Counter()
+        self._answers: dict[str, dict[str | None, deque[int]]] = {}
+        """Where answers to the calls of each id are that may still be claimed: all, and by their words."""
+        self._seen: Counter[str] = Counter()
+        """How many answers of each id are among them."""
         self._passed: Counter[tuple[str, ...]] = Counter()
 
     def text(self, sent: Sent, parts: tuple[Part, ...]) -> Span:
@@ -167,7 +184,8 @@ class Repeats:
         self._history.resolve(sent.id)
         span = self._first(("id", sent.role, words, sent.id), sent) if sent.id else ()
         if not span and not (sent.id and sent.told):  # by its words alone only where its id says nothing
-            span = self._first(("words", sent.role, words), sent, self._pointer)
+            kind = "unnamed" if sent.role == "user" and sent.id else "words"
+            span = self._first((kind, sent.role, words), sent, self._pointer)
         if span:
             self._claim(span[0], *span)
         return span
@@ -180,15 +198,25 @@ class Repeats:
     def answer(self, sent: Sent, parts: tuple[Part, ...]) -> bool:
         """Whether a tool's answer is known. One that a call still waits for is not, unless it is word for word another's."""
         source_id, words = sent.tool_call_id, words_of(parts)
-        known = [place for place in self._history.answers.get(source_id, ()) if place not in self._claimed]
-        same = [place for place in known if self._history.said[place].words == words]
-        if any(not call.is_answered for call in self._history.calls.get(source_id, ())):
-            known = same if self._calls[source_id] else []
-        found = next(iter(same if same and known else known), None)
+        places = self._history.answers.get(source_id, [])
+        answers = self._answers.setdefault(source_id, {None: deque()})
+        for place in places[self._seen[source_id] :]:
+            answers[None].append(place)
+            answers.setdefault(self._history.said[place].words, deque()).append(place)
+        self._seen[source_id] = len(places)
+        known, same = self._first_of(answers[None]), self._first_of(answers.get(words, deque()))
+        if self._history.waiting(source_id) is not None:
+            known = same if self._calls[source_id] else None
+        found = known if same is None or known is None else same
         if found is None:
             return False
         self._claim(found, found)
         return True
+
+    def _first_of(self, places: deque[int]) -> int | None:
+        while places and places[0] in self._claimed:
+            places.popleft()
+        return places[0] if places else None
 
     def is_by_words_and_answered(self, span: Span, sent: Sent) -> bool:
         """Whether only its words say that it is this message, and it was answered."""
@@ -215,7 +243,7 @@ class Repeats:
     def _is_anothers(self, span: Span, sent: Sent, key: tuple[str, ...]) -> bool:
         """Two messages of a person that have each an id of their own are two, whatever they say."""
         past = self._history.said[span[0]]
-        return key[0] == "words" and sent.role == "user" and bool(sent.id) and bool(past.source_id) and past.source_id != sent.id
+        return key[0] == "unnamed" and bool(past.source_id) and past.source_id != sent.id
 
 
 def _raw(text: str) -> bytes:

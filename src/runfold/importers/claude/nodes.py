@@ -52,6 +52,8 @@ class Node:
     parts: list[tuple[Block, Line]] = field(default_factory=list)
     known: set[tuple[str, str | bytes]] = field(default_factory=set)
     """What tells its parts apart, of those that a later line of the same answer was compared with."""
+    compared: int = 0
+    """How many these are."""
     files: list[int] = field(default_factory=list)
     reported: Line | None = None
     """The line whose usage counts."""
@@ -110,11 +112,17 @@ class Node:
         ended = self.stop_reason in {"end_turn", "stop_sequence"} and not self.calls
         return self.is_model and ended and any(block.type != "thinking" for block, _ in self.parts)
 
+    def identities(self) -> set[tuple[str, str | bytes]]:
+        """Return what tells its parts apart."""
+        if self.compared < len(self.parts):
+            self.known.update(block.identity for block, _ in self.parts[self.compared :])
+            self.compared = len(self.parts)
+        return self.known
+
     def take(self, line: Line) -> None:
         """Take in a line of the same answer; of what was written before, nothing."""
-        if self.parts:
-            self.known.update(block.identity for block, _ in self.parts[len(self.known) :])
-        added = [(block, line) for block in line.blocks if not self.known or block.identity not in self.known]
+        known = self.identities()
+        added = [(block, line) for block in line.blocks if not known or block.identity not in known]
         self.lines.append(line)
         self.parts += added
         if line.usage is not None and (added or self.reported is None or line.piece.file == self.reported.piece.file):
@@ -316,8 +324,10 @@ def same(one: Node, other: Node) -> bool:
 
 
 def _is_again(first: Node, line: Line) -> bool:
-    known = {block.identity for block, _ in first.parts}
-    return bool(line.blocks) and line.timestamp == first.line.timestamp and all(b.identity in known for b in line.blocks)
+    if not line.blocks or line.timestamp != first.line.timestamp:
+        return False
+    known = first.identities()
+    return all(block.identity in known for block in line.blocks)
 
 
 def _kind(line: Line) -> Kind:

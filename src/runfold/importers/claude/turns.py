@@ -20,6 +20,21 @@ from runfold.importers.claude.lines import Block
 from runfold.importers.claude.nodes import MAIN, Call, Node, Nodes, Turn, same
 
 
+@dataclass
+class _Near:
+    """The calls of one message that have the same id."""
+
+    calls: list[Call]
+    answered: int = 0
+    """How many of the first have a result."""
+
+    def next_one(self) -> Call:
+        """The first without a result, or the last."""
+        while self.answered < len(self.calls) and self.calls[self.answered].result is not None:
+            self.answered += 1
+        return self.calls[min(self.answered, len(self.calls) - 1)]
+
+
 @dataclass(eq=False, repr=False)
 class Conversation:
     """One agent's turns, and its messages in the order in which they were said."""
@@ -73,6 +88,8 @@ class _Telling:
         self.conversations: dict[str, Conversation] = {}
         self.calls: list[Call] = []
         self._callers: dict[tuple[str, str], list[Call]] = {}
+        self._nearest: dict[tuple[int, str], _Near] = {}
+        """The calls of an id that are the nearest to a message, for ids that several calls have."""
         """The calls of a conversation that have one provider's id."""
         self._written: dict[tuple[int, object], Node] = {}
         """Users' lines by what they hang from and their time: copies are the same there."""
@@ -168,12 +185,21 @@ class _Telling:
         calls = self._callers.get((node.agent, block.tool_use_id), [])
         if len(calls) <= 1:
             return calls[0] if calls else None
-        at, near = node.parent, list[Call]()
-        while at is not None and not near:
-            near = [call for call in at.calls if call.block.id == block.tool_use_id]
+        near = self._near(node.parent, block.tool_use_id)
+        return calls[-1] if near is None else near.next_one()
+
+    def _near(self, above: Node | None, call_id: str) -> "_Near | None":
+        """The calls of an id in the nearest message that has some: each message is looked at once for an id."""
+        at, passed, found = above, list[tuple[int, str]](), None
+        while at is not None and (found := self._nearest.get((id(at), call_id))) is None:
+            passed.append((id(at), call_id))
+            if near := [call for call in at.calls if call.block.id == call_id]:
+                found = _Near(near)
+                break
             at = at.parent
-        near = near or calls[-1:]
-        return next((call for call in near if call.result is None), near[-1])
+        if found is not None:
+            self._nearest |= dict.fromkeys(passed, found)
+        return found
 
     # Turns
 

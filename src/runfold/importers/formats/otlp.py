@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from runfold.domain.values import digest
 from runfold.errors import shortened
 from runfold.importers.acts.kinds import Place
 from runfold.importers.acts.recorder import thread_id
@@ -72,7 +71,7 @@ def _thread(
         for span in spans:
             report(Note(span.place.file, span.place.line, label_of(span)))
         return None
-    source = digest(b"".join(sorted(each for trace in traces for each in spool.digests(trace))))
+    source = spool.digest(traces)
     try:
         story = story_of(conversation, spans, records, report)
     except Exception as error:  # whatever one conversation holds, the others go in

@@ -8,9 +8,10 @@ import hashlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
+from runfold.domain.values import digest
 from runfold.importers.acts.kinds import Place
 from runfold.importers.otlp.meaning import conversation_of, is_generative
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent
@@ -29,6 +30,7 @@ class Spool:
         self._files: dict[str, dict[str, None]] = defaultdict(dict)
         """By trace: the names of the files that hold some of it."""
         self._shares: dict[str, dict[str | None, list[int]]] = {}
+        self._digest: tuple[list[str], str] | None = None
         """By trace that names several conversations: which of its records are of each."""
         self._generative: set[str] = set()
         self._end = 0
@@ -73,9 +75,15 @@ class Spool:
         """Whether a trace tells of models, agents or their tools."""
         return trace in self._generative
 
-    def digests(self, trace: str) -> set[bytes]:
-        """What a trace is made of, whatever the order and however often it came."""
-        return {digest for _, _, digest in self._places[trace]}
+    def digest(self, traces: Sequence[str]) -> str:
+        """Return the digest of what traces are made of, whatever the order and however often it came.
+
+        The conversations of one trace, which may be many, ask for the same one after the other.
+        """
+        if self._digest is None or self._digest[0] != traces:
+            parts = (each for trace in traces for each in {part for _, _, part in self._places[trace]})
+            self._digest = list(traces), digest(b"".join(sorted(parts)))
+        return self._digest[1]
 
     def files(self, trace: str) -> Iterable[str]:
         """Return the names of the files that hold some of a trace."""
