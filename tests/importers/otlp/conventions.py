@@ -40,6 +40,8 @@ class Talk:
     steps: tuple[Step, ...]
     order: random.Random = field(compare=False)
     """In which tools that run at once begin."""
+    is_tight: bool = False
+    """Whether each thing begins at the moment at which the one before it is over, as where a clock is coarse."""
 
     @classmethod
     def by_chance(cls, seed: int) -> "Talk":
@@ -67,8 +69,9 @@ def _whole(result: Any) -> str:
 def _tools(step: Step, at: float, talk: Talk, attrs: Callable[[Call], dict[str, Any]], number: int) -> Iterable[dict[str, Any]]:
     """The spans of tools, which run at once and begin in any order."""
     for place, call in enumerate(talk.order.sample(step.calls, len(step.calls))):
+        begins, lasts = (at - 1, 8) if talk.is_tight else (at + 0.1 * place, 1)
         ended: dict[str, Any] = {"status": {"code": 2, "message": "no such city"}} if call.failed else {}
-        yield span(100 * number + place + 50, 1, call.tool, at=at + 0.1 * place, lasts=1, attrs=attrs(call), **ended)
+        yield span(100 * number + place + 50, 1, call.tool, at=begins, lasts=lasts, attrs=attrs(call), **ended)
 
 
 def opentelemetry(talk: Talk) -> Spans:

@@ -70,10 +70,11 @@ def expected(made: Talk) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("is_tight", [False, True])
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_one_talk_is_one_story_by_every_convention(convention: str) -> None:
+def test_one_talk_is_one_story_by_every_convention(convention: str, is_tight: bool) -> None:
     for seed in range(60):
-        made = Talk.by_chance(seed)
+        made = replace(Talk.by_chance(seed), is_tight=is_tight)
         story, reports = told(*CONVENTIONS[convention](made), conversation="s-1" if convention == "openinference" else None)
         assert summary(story) == expected(made), seed
         assert reports.problems == []

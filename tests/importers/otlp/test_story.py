@@ -94,6 +94,15 @@ def test_an_agents_span_is_a_run_with_its_messages_calls_and_usage_once() -> Non
     assert (reports.problems, reports.by_kind) == ([], {})
 
 
+def test_a_tool_that_runs_within_the_answer_that_asks_for_it_is_called_once() -> None:
+    """Also where the answer ends as the tool begins."""
+    for began in (1.5, 2):
+        story, _ = told(agent(1, lasts=9), chat(2, 1, gave=[asks("Let me see.", q=1)], at=1), tool(3, 1, at=began, lasts=0.1))
+        (called,) = of(story, Called)
+        assert (called.arguments, called.message) == ({"q": 1}, of(story, Said)[0].name)
+        assert [ended.how for ended in of(story, CallEnded)] == ["succeeded"]
+
+
 def test_the_order_of_spans_and_their_repetition_change_nothing() -> None:
     spans = [*turn(1), *turn(2)]
     whole, _ = told(*spans, conversation="conv-1")
@@ -344,6 +353,19 @@ def test_a_call_that_two_libraries_saw_is_one_and_an_agents_sum_is_no_usage() ->
         "spans of scope 'my.scope', which are no run, model call or tool call": 1,
         "spans of operation 'create_agent', which are no run, model call or tool call": 1,
     }
+
+
+@pytest.mark.parametrize("outer", [None, (100, 10)])
+def test_an_answer_that_the_library_below_tells_of_too_is_told_once(outer: tuple[int, int] | None) -> None:
+    """Whichever of the two knows what was used."""
+    said = asks("Let me see.", q=1)
+    question = text("user", "Question?")
+    inner = chat(3, 2, [question], [said], at=1.2, lasts=0.5)
+    story, _ = told(agent(1, lasts=9), chat(2, 1, [question], [said], outer, at=1), inner, tool(4, 1, at=3))
+    assert talk(story) == [("user", "Question?"), ("assistant", "Let me see.")]
+    assert [used.tokens["input_tokens"] for used in of(story, Used)] == [100]
+    assert [ended.how for ended in of(story, CallEnded)] == ["succeeded"]
+    assert len(of(story, Called)) == 1
 
 
 QUESTION, ANSWER = text("user", "Hi?"), asks("Hello.", q=1)

@@ -35,9 +35,9 @@ class _Message:
         if (name := said.pop("function_call_name", None)) is not None and said.get("role") not in {"tool", "function"}:
             said["tool_calls"].append({"name": name, "arguments": said.get("function_call_arguments_json")})
         if self.parts:
-            asked = {call.get("id") for call in self.calls.values()}
+            asked = {named for call in self.calls.values() if isinstance(named := call.get("id"), str)}
             content, found = said.get("content"), (_part(part) for _, part in sorted(self.parts.items()))
-            parts = [part for part in found if part.get("type") != "tool_call" or part["id"] not in asked]  # both hold a call
+            parts = [part for part in found if part.get("type") != "tool_call" or not (part["id"] is None or part["id"] in asked)]
             is_more = content not in (None, "") and content not in (part.get("text") for part in parts)
             said["content"] = [*parts, content] if is_more else parts
         return message_of(said, role, reasoning_counts=reasoning_counts)
@@ -47,7 +47,7 @@ def numbered(attributes: dict[str, Any], told: Told) -> tuple[list[Words], list[
     """What a span was given and gave: by Traceloop's attributes, or else by OpenInference's."""
     found: defaultdict[str, defaultdict[int, _Message]] = defaultdict(lambda: defaultdict(_Message))
     for key, value in attributes.items():
-        if (match := _FIELD.fullmatch(key)) is None:
+        if value is None or (match := _FIELD.fullmatch(key)) is None:
             continue
         message = found[match[1]][int(match[2])]
         if match["call"] is not None:
@@ -79,9 +79,15 @@ def _side(messages: dict[int, _Message], role: str, *, counts: bool) -> list[Wor
 def _part(fields: dict[str, Any]) -> dict[str, Any]:
     """A part of OpenInference's in the form of the conventions."""
     kind = fields.get("type")
-    if kind == "tool_use":
+    if kind in {"tool_use", "tool-call"}:  # beside which the call mostly stands again, or alone
         arguments = fields.get("function.arguments")
-        return {"type": "tool_call", "id": fields.get("id"), "name": fields.get("function.name"), "arguments": arguments}
+        call_id = fields.get("id")
+        return {
+            "type": "tool_call",
+            "id": call_id if isinstance(call_id, str) else None,
+            "name": fields.get("function.name"),
+            "arguments": arguments,
+        }
     address = next((value for name, value in fields.items() if name.endswith(".url") and isinstance(value, str)), None)
     if address is None:
         return fields

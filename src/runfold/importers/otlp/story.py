@@ -19,7 +19,8 @@ FORMAT = "otlp"
 BY_OTHERS = "by other conventions"
 """Ends the keys of stories in which spans of OpenInference, the AI SDK or Pydantic AI are read, which were not at first."""
 TOLD_OTHERWISE = "spans with the ids of another one that says otherwise, which is taken"
-_BEGIN, _GIVEN, _CALLED, _RETURNED, _GAVE, _END = range(6)
+_BEGIN, _OVER, _GIVEN, _ASKED, _CALLED, _RETURNED, _GAVE, _END = range(8)
+"""What comes first of what happens at one moment, where clocks are coarse: what was over by then goes before what begins."""
 
 
 class _Step(NamedTuple):
@@ -80,8 +81,8 @@ def _acts(tree: Tree, report: Report) -> list[Act]:
                 )
             elif kind_of(span) == "model":
                 given, gave = _steps(span, run, depth, telling.given, telling.gave, (_GIVEN, _GAVE))
-                answered = telling.answered_at(span, run)
-                steps += [given, gave if answered == gave.at else gave._replace(at=answered, rank=_GIVEN)]
+                asked_at = telling.asked_at(span, run)
+                steps += [given, gave if asked_at is None else gave._replace(at=asked_at, rank=_ASKED)]
             else:
                 steps += _steps(span, run, depth, telling.called, telling.returned, (_CALLED, _RETURNED))
         if run.span is not None and run.span.end:
@@ -101,10 +102,10 @@ def _steps(
     end: Callable[[Span, SourceRun], list[Act]],
     ranks: tuple[int, int],
 ) -> list[_Step]:
-    key = (span.trace, span.id)
+    key, began, over = (span.trace, span.id), began_at(span), max(span.end, began_at(span))
     return [
-        _Step(began_at(span), ranks[0], depth, key, lambda: start(span, run)),
-        _Step(max(span.end, began_at(span)), ranks[1], depth, key, lambda: end(span, run)),
+        _Step(began, ranks[0], depth, key, lambda: start(span, run)),
+        _Step(over, ranks[1] if over == began else _OVER, depth, key, lambda: end(span, run)),
     ]
 
 

@@ -40,6 +40,8 @@ class Telling:
         self._calls = Calls()
         self._of_span: dict[Key, Call] = {}
         self._exchanges: dict[Key, Exchange] = {}
+        self._said_within: set[Key] = set()
+        """Model calls within which another one has answered, whose answer they say again."""
 
     def given(self, span: Span, run: SourceRun) -> list[Act]:
         """What a model was shown and was not told yet."""
@@ -49,8 +51,10 @@ class Telling:
     def gave(self, span: Span, run: SourceRun) -> list[Act]:
         """A model's answer, the calls that it asks for, and what it used."""
         acts: list[Act] = [model_called(span, run, self.report)]
-        at = self.answered_at(span, run)
-        for number, said in enumerate(self._exchange(span).gave):
+        at, answer = self.asked_at(span, run) or span.end or began_at(span), self._exchange(span).gave
+        if answer and (around := self.tree.call_around(span)) is not None:
+            self._said_within.add((around.trace, around.id))
+        for number, said in enumerate(() if (span.trace, span.id) in self._said_within else answer):
             name = (span.trace, span.id, "out", str(number))
             acts.append(self._said(said, name, span, run, at, f"agent:{agent_of(run.first)}"))
             acts += self._asked_for(said, name, span, run, at)
@@ -58,13 +62,13 @@ class Telling:
         self._exchanges.pop((span.trace, span.id), None)
         return acts
 
-    def answered_at(self, span: Span, run: SourceRun) -> int:
-        """When an answer was there: at its end, or when the first tool that it asks for ran, where it was still coming in."""
+    def asked_at(self, span: Span, run: SourceRun) -> int | None:
+        """When the first tool ran that an answer asks for, where that was while the answer was still coming in, or ended."""
         began, over = began_at(span), span.end or began_at(span)
         if not run.had_tool_began(began, over):
-            return over
+            return None
         asked = (run.first_of_call.get((span.trace, call.id)) for said in self._exchange(span).gave for call in said.calls)
-        return min([over, *(at for at in asked if at is not None and at >= began)])
+        return min((at for at in asked if at is not None and began <= at <= over), default=None)
 
     def agent_given(self, span: Span, run: SourceRun) -> list[Act]:
         """What an agent was given, which its first model call mostly repeats."""

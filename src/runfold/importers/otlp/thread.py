@@ -159,6 +159,11 @@ class Tree:
             return False
         return bool(tokens_of(around)[0]) if kind == "model" else _same_call(span, around)
 
+    def call_around(self, span: Span) -> Span | None:
+        """The model call that a model call is within, as where each of two libraries tells of it."""
+        around = self._nearest("model")[span.trace, span.id]
+        return around if around is not None and kind_of(around) == "model" else None
+
     @cached_property
     def _run_of(self) -> dict[Key, Key]:
         def step(key: Key) -> tuple[Key | None, Key]:

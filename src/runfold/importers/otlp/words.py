@@ -9,7 +9,7 @@ they say the same.
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runfold.importers.otlp import ai_sdk, numbered
@@ -146,7 +146,10 @@ def _numbered(span: Span, told: Told) -> tuple[list[Words], list[Words]]:
         given = _list(span.attributes, "llm.prompts", "user", told)
     if not given or (all(said.role == "system" for said in given) and not _is_json(span, "input")):
         given += _value(span, "input", "user", told)
-    return given, gave or _value(span, "output", "assistant", told)
+    if not any(said.parts for said in gave) and not (gave and _is_json(span, "output")):
+        output = _value(span, "output", "assistant", told)
+        gave = [replace(gave[0], parts=output[0].parts), *gave[1:]] if gave and output else gave or output
+    return given, gave
 
 
 def _is_json(span: Span, side: str) -> bool:
