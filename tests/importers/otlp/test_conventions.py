@@ -18,7 +18,7 @@ from tests.importers.conftest import everything
 from tests.importers.otlp.conventions import AGENT, CONVENTIONS, QUESTION, RULES, Talk, ai_sdk, openinference
 from tests.importers.otlp.test_story import of, talk, told
 from tests.importers.otlp.traces import agent, chat, lines, request, span
-from tests.importers.robustness.mutations import mutated
+from tests.importers.robustness.mutations import ODD, mutated
 from tests.promises.growth import TIMES, growth
 
 OTHERS = [name for name in CONVENTIONS if name != "opentelemetry"]
@@ -111,6 +111,26 @@ def test_what_went_wrong_raises_nothing_and_a_second_import_adds_nothing(
         assert tally.threads or tally.problems or tally.notes, seed
         assert not [problem for problem in tally.problems if "cannot be read" in problem.reason], seed
         assert import_paths(ledger, "otlp", [path]).events == 0, seed
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_words_that_are_odd_in_any_part_lose_nothing_else(convention: str) -> None:
+    """A text of JSON, or a value, that was changed in one attribute."""
+    conversation = "s-1" if convention == "openinference" else None
+    for seed in range(150):
+        chance = random.Random(repr(("words", convention, seed)))  # noqa: S311
+        spans = CONVENTIONS[convention](Talk.by_chance(seed))
+        changed = chance.choice([each for each in spans if "parentSpanId" in each])
+        attribute = chance.choice(changed["attributes"])
+        held = attribute["value"].get("stringValue", "")
+        if held[:1] in {"[", "{"} and chance.random() < 0.8:
+            for _ in range(chance.randrange(1, 12)):
+                held = mutated(chance, held.encode()).decode(errors="replace")
+        else:
+            held = chance.choice(ODD)
+        attribute["value"] = {"stringValue": held}
+        story, _ = told(*spans, conversation=conversation)
+        assert len(of(story, ModelCalled)) >= len(Talk.by_chance(seed).steps) - 1, seed
 
 
 def test_agents_whose_model_calls_are_not_there_say_what_they_were_given_and_gave() -> None:

@@ -505,6 +505,24 @@ def test_an_agents_own_messages_are_those_of_its_model_calls() -> None:
     assert talk(alone) == TALK
 
 
+def test_who_of_a_role_says_something_is_kept() -> None:
+    """By the name that the message has, or by a role that is none of ours; a tool's name is its call's."""
+    given = [
+        {**text("user", "Hi?"), "name": "ada"},
+        text("critic", "No."),
+        {**answers("it is"), "name": "find"},
+        text("user", "And?"),
+    ]
+    story, reports = told(agent(1, lasts=9), chat(2, 1, given, at=1))
+    assert [(said.role, said.author) for said in of(story, Said)] == [
+        ("user", "ada"),
+        ("user", "critic"),
+        ("tool", None),
+        ("user", None),
+    ]
+    assert reports.problems == []
+
+
 def test_parts_of_all_kinds_are_kept() -> None:
     parts = [
         {"type": "reasoning", "content": "Hm."},

@@ -62,6 +62,8 @@ class Words:
     """What tools answered."""
     reasoning_counts: bool = True
     """Whether its reasoning tells it from others: not so where a writer shows it in an answer or in its repetition alone."""
+    author: str | None = None
+    """Who of those with its role it is by, as it says: by a name, or by a role that is none of ours."""
 
     @property
     def likeness(self) -> str:
@@ -81,7 +83,7 @@ def message_of(message: dict[str, Any], role: str = "user", *, reasoning_counts:
     calls, results = list(_asked_for(message)), list[Answer]()
     answers = own = _text(message.get("tool_call_id")) or (found == "tool" and _text(message.get("id"))) or None
     for item in items:
-        kind = item.get("type") if isinstance(item, dict) else None
+        kind = _text(item.get("type")) if isinstance(item, dict) else None
         if isinstance(item, dict) and kind in {"tool_call", "tool_use"}:
             calls.append(_call(item, item.get("arguments", item.get("input"))))
         elif isinstance(item, dict) and kind in {"tool_call_response", "tool_result"}:
@@ -96,7 +98,9 @@ def message_of(message: dict[str, Any], role: str = "user", *, reasoning_counts:
         results = [Answer(answers, kept(inside), bool(results and results[0].is_error))]
     elif results and len(results) == len(parts) and not calls:
         found = "tool"  # some writers have a tool's result said by the user
-    return Words(found, tuple(parts), tuple(calls), answers, tuple(results), reasoning_counts)
+    unknown = named if isinstance(named, str) and named.lower() not in _ROLES else None
+    author = None if found == "tool" else _text(message.get("name")) or _text(unknown)
+    return Words(found, tuple(parts), tuple(calls), answers, tuple(results), reasoning_counts, author and author[:400])
 
 
 def _asked_for(message: dict[str, Any]) -> Iterator[AskedFor]:
@@ -130,15 +134,16 @@ def _part(item: Any) -> Part:  # noqa: PLR0911  one for each kind
     if "type" not in item and isinstance(item.get("kind"), str):
         item = _of_kind(item)
     kind = item.get("type")
+    if kind is not None and not isinstance(kind, str):
+        return DataPart(data=kept(item))
     words = next((item[name] for name in ("content", "text") if isinstance(item.get(name), str)), None)
     if kind in {"reasoning", "thinking"} and words is not None:
         return ReasoningPart(text=kept_text(words))
     if kind in {"text", None} and words is not None:
         return TextPart(text=kept_text(words))
     media = item.get("mime_type")
-    media_type = (
-        kept_text(media, 500) if isinstance(media, str) and media else f"{_text(item.get('modality')) or 'application'}/*"
-    )
+    named = media if isinstance(media, str) and media else f"{_text(item.get('modality')) or 'application'}/*"
+    media_type = kept_text(named, 500)
     if kind == "uri" and isinstance(uri := item.get("uri"), str):
         return FilePart(media_type=media_type, url=kept_text(uri))
     if kind == "blob" and words is not None and (data := kept_text(words)) == words:

@@ -14,7 +14,7 @@ from runfold.importers.otlp.messages import Told, Words, decoded, file_of, messa
 _PREFIX = r"(gen_ai\.(?:prompt|completion)|llm\.(?:input|output)_messages)"
 _FIELD = re.compile(
     rf"{_PREFIX}\.([0-9]{{1,6}})\.(?:message\.)?(?:"
-    r"(?P<field>role|content|tool_call_id|function_call_name|function_call_arguments_json)"
+    r"(?P<field>role|name|content|tool_call_id|function_call_name|function_call_arguments_json)"
     r"|tool_calls\.(?P<call>[0-9]{1,4})\.(?:tool_call\.)?(?:function\.)?(?P<of_call>id|name|arguments)"
     r"|contents\.(?P<part>[0-9]{1,4})\.(?:message_content|tool_call)\.(?P<of_part>.+))"
 )
@@ -79,7 +79,7 @@ def _side(messages: dict[int, _Message], role: str, *, counts: bool) -> list[Wor
 def _part(fields: dict[str, Any]) -> dict[str, Any]:
     """A part of OpenInference's in the form of the conventions."""
     kind = fields.get("type")
-    if kind in {"tool_use", "tool-call"}:  # beside which the call mostly stands again, or alone
+    if kind in ("tool_use", "tool-call"):  # beside which the call mostly stands again, or alone
         arguments = fields.get("function.arguments")
         call_id = fields.get("id")
         return {

@@ -173,6 +173,7 @@ class Telling:
             role=said.role,  # type: ignore[arg-type]  # one of the roles that words are read with
             parts=parts,
             call=None if call is None else call.name,
+            author=said.author,
             like=said.likeness,
             heard="past" if past else "now" if heard else None,
         )
