@@ -29,7 +29,7 @@ ROWS_AT_HAND = 50_000
 LOOKED_AT_FIRST, LOOKED_AT_EVERY = 4, 64
 """Of the pages that hold something for it: those after a claim or a fault are looked at closely, then one now and then."""
 LOOKED_AT_EVENTS, LOOKED_AT_PART = 10, 4
-"""Of a page that is looked at now and then, so many events are folded again, or one in so many where that is more."""
+"""Of a page that is looked at closely, so many events are folded again, or one in so many where that is more."""
 LOOKED_AT_ROWS = 100
 """How many of a page's rows are read back, where it is looked at closely."""
 TRIED_AGAIN_AT = 20
@@ -188,8 +188,8 @@ class Shard:
         return [recorded for recorded in page.events if recorded.type in self.types]
 
     def _sample_of(self, events: int) -> int:
-        """Return how many events of a page are folded again: later on not so many of a small one that somebody waits for it."""
-        return SAMPLE if self._pages < LOOKED_AT_FIRST else min(SAMPLE, max(LOOKED_AT_EVENTS, events // LOOKED_AT_PART))
+        """Return how many events of a page are folded again: of a small one not so many that somebody waits for it."""
+        return min(SAMPLE, max(LOOKED_AT_EVENTS, events // LOOKED_AT_PART))
 
     def _require_pure(self, sample: list[Recorded]) -> None:
         """Fold some events twice, as many as a moment allows."""
