@@ -21,6 +21,11 @@ def plain_name(file: Path) -> str:
     return os.fsencode(file.name).decode(errors="backslashreplace")
 
 
+def why(error: Exception) -> str:
+    """Return what went wrong, of what the system refuses in its words alone, without the file's name, which stands beside it."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def is_of_a_disk(error: OSError) -> bool:
     """Return whether it is full, or fails, whichever file it was about."""
     return error.errno in _SPACE | _DISK

@@ -34,7 +34,7 @@ from runfold.domain.times import parse_zone
 from runfold.domain.values import PATTERN_WORDS, Actor
 from runfold.domain.web_address import AddressRules, networks_and_hosts, read_nats_url, read_safe_url, read_url
 from runfold.errors import InvalidEvent, UsageError, shortened
-from runfold.file_errors import at_home
+from runfold.file_errors import at_home, what_helps, why
 
 MIB = 1024 * 1024
 _A_YEAR = 366 * 86_400
@@ -376,8 +376,9 @@ class Settings(BaseSettings):
         try:
             return init_settings, env_settings, DotEnvSettingsSource(settings_cls, env_file=at_home(Path(named)))
         except (OSError, UnicodeDecodeError) as error:
-            fact = f"RUNFOLD_ENV_FILE: {named} cannot be read ({error})"
-            raise UsageError(f"{fact}; write it in UTF-8, as lines NAME=value", setting="RUNFOLD_ENV_FILE") from None
+            fact, step = f"RUNFOLD_ENV_FILE: {named} cannot be read ({why(error)})", "write it in UTF-8, as lines NAME=value"
+            step = what_helps(error, step) if isinstance(error, OSError) else step
+            raise UsageError(f"{fact}; {step}", setting="RUNFOLD_ENV_FILE") from None
 
     @property
     def marks(self) -> Path:

@@ -1,6 +1,7 @@
 """Words that nobody has to learn: docstrings are sentences, and private words of ours are in no text that anybody reads."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,3 +99,22 @@ def test_nothing_is_named_by_a_private_word() -> None:
 )
 def test_a_private_word_is_noticed(text: str) -> None:
     assert private(text)
+
+
+def as_python_writes_them(source: str) -> Iterator[int]:
+    """The lines of a source text in which an error of the system is put into a text as it is, with its number and file."""
+    for handler in (
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler) and node.type and node.name
+    ):
+        caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+        kinds = [getattr(builtins, each.id, None) for each in caught if isinstance(each, ast.Name)]
+        if any(isinstance(kind, type) and issubclass(kind, OSError) for kind in kinds):
+            for part in ast.walk(handler):
+                if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name) and part.value.id == handler.name:
+                    yield part.lineno
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_what_the_system_refuses_is_said_in_its_words_alone(file: Path) -> None:
+    """`[Errno 13] Permission denied: 'x'` names the file twice, and a number that nobody looks up: see `file_errors.why`."""
+    assert list(as_python_writes_them(file.read_text(encoding="utf-8"))) == []

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from runfold.domain.durations import parse_duration, write_duration
-from runfold.file_errors import at_home
+from runfold.file_errors import at_home, why
 
 
 def _length(given: Any) -> Any:
@@ -67,7 +67,7 @@ def read_policy(given: Any) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             example = '{"idle_after": "15m"}'
             fact = f"{given[:80]!r} is neither a JSON object, such as {example}, nor a file that can be read"
-            raise ValueError(f"{fact} ({error})") from None
+            raise ValueError(f"{fact} ({why(error)})") from None
     try:
         return json.loads(text)
     except ValueError as error:

@@ -20,6 +20,7 @@ from runfold.embedded import watchdog
 from runfold.embedded.binaries import Binaries, clean_environment, run_as
 from runfold.embedded.place import SOCKET, Place
 from runfold.errors import EmbeddedServerFailed
+from runfold.file_errors import why
 
 ROLES = ("runfold_owner", "runfold_app", "runfold_projector", "runfold_reader", "runfold_sealer")
 DATABASE = "runfold"
@@ -173,6 +174,6 @@ def explained(folder: Path) -> Iterator[None]:
             who = f"the user with id {os.geteuid()}"
             fact = f"{error.filename or folder} cannot be used by {who} ({error.strerror})"
             raise EmbeddedServerFailed(fact, "make it writable, or set RUNFOLD_HOME to a folder of your own") from error
-        raise EmbeddedServerFailed(f"{folder}: {error}", "set RUNFOLD_HOME to another folder") from error
+        raise EmbeddedServerFailed(f"{folder} cannot be used ({why(error)})", "set RUNFOLD_HOME to another folder") from error
     except (psycopg.Error, subprocess.SubprocessError) as error:
         raise EmbeddedServerFailed(f"{folder}: {str(error).strip()}", "look into server.log there") from error

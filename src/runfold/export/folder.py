@@ -17,7 +17,7 @@ from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export import manifest
 from runfold.export.manifest import Manifest, Part
 from runfold.failpoint import reach
-from runfold.file_errors import what_helps
+from runfold.file_errors import what_helps, why
 
 PASSING = ".runfold-"
 """How the names of files begin that are not to stay."""
@@ -137,7 +137,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error.strerror or str(error), what_helps(error, _ELSEWHERE)) from error
+        raise cannot_write(path, why(error), what_helps(error, _ELSEWHERE)) from error
 
 
 def cannot_write(path: Path, fact: str, next_step: str = f"free space, or {_ELSEWHERE}") -> ExportRefused:

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from runfold.errors import AddressUnusable
 from runfold.feed.shared import Feed
+from runfold.file_errors import why
 from runfold.http.connections import Connection
 from runfold.http.folding import FoldingBeside
 from runfold.ledger import Ledger
@@ -45,7 +46,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
-        raise AddressUnusable(host, port, f"has no such host ({error})", "pass another --host") from None
+        raise AddressUnusable(host, port, f"has no such host ({why(error)})", "pass another --host") from None
     try:
         listener = socket.create_server((address[0], port), family=family)
     except OSError as error:

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.durable_files import force
 from runfold.errors import BackupRefused
-from runfold.file_errors import plain_name, what_helps
+from runfold.file_errors import plain_name, what_helps, why
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned, connect_unlimited, require_own_session
 from runfold.store.datastore import Connection, unavailable
@@ -128,7 +128,7 @@ def read_note(file: Path) -> Note | None:
         return None
     except (OSError, ValidationError) as error:
         raise BackupRefused(
-            f"{path} cannot be read ({str(error).splitlines()[0]})", "restore the one that was made with the backup"
+            f"{path} cannot be read ({why(error).splitlines()[0]})", "restore the one that was made with the backup"
         ) from None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runfold.durable_files import write_whole
 from runfold.errors import SecretSealed, UsageError
+from runfold.file_errors import why
 from runfold.store.datastore import Datastore
 from runfold.store.queries import named_queries
 
@@ -80,7 +81,9 @@ class SealedSecrets:
         try:
             keys = [Fernet(line.strip()) for line in self._key_file.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:
-            raise UsageError(f"the keys in {self._key_file} cannot be read ({error}); put one Fernet key on each line") from None
+            raise UsageError(
+                f"the keys in {self._key_file} cannot be read ({why(error)}); put one Fernet key on each line"
+            ) from None
         if not keys:
             raise UsageError(f"{self._key_file} holds no key; put one Fernet key on each line")
         return keys[0], MultiFernet(keys)

@@ -60,7 +60,7 @@ def _unsigned(found: "ReceiptVerification", publics: "Sequence[bytes] | None") -
 def told_in(file: Path) -> "tuple[ToldEvent, ...]":
     """Read a receipt that was kept. Raises UsageError."""
     from runfold.errors import UsageError
-    from runfold.file_errors import at_home
+    from runfold.file_errors import at_home, what_helps, why
     from runfold.proofs.receipt import MOST_BYTES, ReceiptUnreadable, read_receipt
 
     try:
@@ -71,7 +71,7 @@ def told_in(file: Path) -> "tuple[ToldEvent, ...]":
     except ReceiptUnreadable as error:
         raise UsageError(f"{file} is no receipt: {error}; give what `receipt.as_json()` returned, as JSON") from None
     except OSError as error:
-        raise UsageError(f"{file} cannot be read ({error})") from None
+        raise UsageError(f"{file} cannot be read ({why(error)}); {what_helps(error, 'name a file with a receipt')}") from None
 
 
 def _lines(found: "ReceiptVerification") -> "Iterator[str]":

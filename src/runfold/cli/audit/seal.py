@@ -81,14 +81,14 @@ def verify(
 def _texts(file: Path) -> list[str]:
     """Read the checkpoints in a file: one, or those of several tenants, as `runfold seal now` shows them. Raises UsageError."""
     from runfold.errors import UsageError
-    from runfold.file_errors import at_home
+    from runfold.file_errors import at_home, why
     from runfold.proofs.note import NoteRefused, notes_in, read_note
 
     try:
         with at_home(file).open(encoding="utf-8-sig") as opened:
             texts = notes_in(opened.read(_MOST_AGAINST + 1))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--against: {file} cannot be read ({error})") from None
+        raise UsageError(f"--against: {file} cannot be read ({why(error)}); name a file with a checkpoint") from None
     try:
         for text in texts:
             read_note(text).checkpoint()

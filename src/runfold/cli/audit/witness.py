@@ -58,6 +58,7 @@ def serve(
 
     from runfold.errors import UsageError
     from runfold.evidence.publishing.witness import server
+    from runfold.file_errors import why
 
     witness = _witness(name, policy, folder)
     _told_of_new_key(call, witness)
@@ -65,7 +66,7 @@ def serve(
     try:
         serving = server(witness, host, int(port))
     except (OSError, OverflowError, ValueError) as error:
-        raise UsageError(f"--listen: {listen!r} cannot be listened at ({error}); take another HOST:PORT") from None
+        raise UsageError(f"--listen: {listen!r} cannot be listened at ({why(error)}); take another HOST:PORT") from None
     call.note(f"{witness.key}\nlistening at http://{host}:{serving.server_address[1]}; Ctrl-C ends it")
     with suppress(KeyboardInterrupt), serving:
         serving.serve_forever()

@@ -109,6 +109,7 @@ def _actor(text: str) -> "Actor":
 
 def _remembered(home: Path) -> str | None:
     from runfold.errors import InvalidEvent, UsageError
+    from runfold.file_errors import why
 
     place = home / FILE
     try:
@@ -116,7 +117,9 @@ def _remembered(home: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, InvalidEvent) as error:
-        raise UsageError(f"{place} is not readable as an identity ({error}); write human:NAME into it, or remove it") from None
+        raise UsageError(
+            f"{place} is not readable as an identity ({why(error)}); write human:NAME into it, or remove it"
+        ) from None
 
 
 def _remember(call: Call, home: Path, name: str) -> None:

@@ -90,14 +90,14 @@ def _from_file(source: str) -> Iterator[Iterator[str]]:
     import zlib
 
     from runfold.errors import UsageError
+    from runfold.file_errors import why
 
     try:
         with sys.stdin.buffer if source == "-" else Path(source).open("rb") as file:
             raw = gzip.open(file) if source.endswith(".gz") else file  # noqa: SIM115  closed with its file
             yield codecs.iterdecode(iter(lambda: raw.read(_CHUNK), b""), "utf-8", "replace")
     except (OSError, EOFError, zlib.error) as error:
-        fact = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{source} cannot be read: {fact}; name a file of AG-UI's events", file=source) from None
+        raise UsageError(f"{source} cannot be read: {why(error)}; name a file of AG-UI's events", file=source) from None
 
 
 @contextmanager

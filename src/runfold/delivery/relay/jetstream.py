@@ -22,6 +22,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from runfold.delivery.relay.receiver import End, Message
 from runfold.delivery.relay.subjects import Subjects, covers
 from runfold.errors import ReceiverUnavailable, RelayRefused
+from runfold.file_errors import why
 
 CURSOR = "Runfold-Cursor"
 """The header that says which event of which history a message is."""
@@ -275,7 +276,7 @@ class JetStream:
             return ssl.create_default_context(cafile=self._login.ca_file)
         except OSError as error:
             raise RelayRefused(
-                self._where, f"cannot be verified: {self._login.ca_file}: {error}", "set RUNFOLD_NATS_CA"
+                self._where, f"cannot be verified: {self._login.ca_file}: {why(error)}", "set RUNFOLD_NATS_CA"
             ) from None
 
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from runfold.durable_files import write_whole
 from runfold.evidence.publishing.cosigning import shown
-from runfold.file_errors import at_home
+from runfold.file_errors import at_home, why
 from runfold.proofs.note import MOST_BYTES
 
 _SECONDS = 10.0
@@ -81,7 +81,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise PlaceFailed(f"{self.name} cannot be read ({error})") from None
+            raise PlaceFailed(f"{self.name} cannot be read ({why(error)})") from None
 
     def write(self, origin: str, note: str) -> None:
         """Put a checkpoint in its place, whole or not at all. Raises PlaceFailed."""
@@ -90,7 +90,7 @@ class Folder:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, note.encode(), mode=0o644)
         except OSError as error:
-            raise PlaceFailed(f"{self.name} cannot be written ({error})") from None
+            raise PlaceFailed(f"{self.name} cannot be written ({why(error)})") from None
 
 
 class Git:
@@ -132,7 +132,7 @@ class Git:
                 env={name: value for name, value in os.environ.items() if name not in _OF_ANOTHER} | {"GIT_TERMINAL_PROMPT": "0"},
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise PlaceFailed(f"{self.name}: git cannot be run ({error})") from None
+            raise PlaceFailed(f"{self.name}: git cannot be run ({why(error)})") from None
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())
             raise PlaceFailed(f"{self.name}: git {words[0]} failed ({said[:300]})")
@@ -181,7 +181,7 @@ class Web:
         except urllib.error.HTTPError:
             raise
         except (OSError, ValueError, http.client.HTTPException) as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
+            said = " ".join(f"{type(error).__name__}: {why(error)}".split())
             raise PlaceFailed(f"{self.name} does not answer ({said[:300]})") from None
 
 

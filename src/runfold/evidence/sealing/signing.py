@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runfold.durable_files import write_whole
 from runfold.errors import SealingRefused
+from runfold.file_errors import why
 from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, read_note, signature_line
 
 SEED_BYTES = 32
@@ -93,7 +94,7 @@ def _seeds(file: Path) -> list[bytes]:
         seeds = [base64.b64decode(line.strip(), validate=True) for line in file.read_bytes().splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise SealingRefused(
-            f"the signing keys in {file} cannot be read ({error})", "put the file back from where it is kept"
+            f"the signing keys in {file} cannot be read ({why(error)})", "put the file back from where it is kept"
         ) from None
     if not seeds or any(len(seed) != SEED_BYTES for seed in seeds):
         raise SealingRefused(f"{file} holds no signing keys", f"put one key of {SEED_BYTES} bytes in base64 on each line")

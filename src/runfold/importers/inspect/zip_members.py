@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from runfold.errors import InvalidEvent
+from runfold.file_errors import why
 from runfold.gzipped import GrowsTooLarge
 
 STORED, DEFLATE, ZSTANDARD = 0, 8, 93
@@ -44,7 +45,7 @@ def members(file: BinaryIO) -> tuple[dict[str, Member], str | None]:
             listed = whole.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
         found = {member.name: member for member in _from_the_front(file)}
-        return found, f"is not a whole zip file ({error}); what is whole at its front goes in"
+        return found, f"is not a whole zip file ({why(error)}); what is whole at its front goes in"
     if len(listed) > MOST_MEMBERS:
         raise InvalidEvent("", f"has {len(listed):,} members, more than {MOST_MEMBERS:,}")
     found = {}
