@@ -179,6 +179,29 @@ def test_many_spans_of_one_run_are_not_looked_through_for_each_of_them(monkeypat
     assert asked[0] < 50 * len(spans)
 
 
+def test_a_message_that_every_turn_repeats_is_not_compared_with_all_that_were_told() -> None:
+    compared = [0]
+
+    class Compared(str):
+        """A trace's id that counts with how many it is compared."""
+
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared[0] += 1
+            return str.__eq__(self, other)
+
+    turns = [chat(n, None, [text("user", "Go on.")], [text("assistant", "Done.")], at=n, trace=n) for n in range(1, 301)]
+    spans = [item for item in items(request(*turns), Place("t.jsonl", 1), lambda _: None) if isinstance(item, Span)]
+    for each in spans:
+        each.trace = Compared(each.trace)
+    story = story_of(None, spans, [], lambda _: None)
+    assert story is not None
+    assert len(of(story, Said)) == 600
+    assert compared[0] < 50 * len(spans)
+
+
 def test_a_next_trace_of_a_conversation_continues_it_and_its_history_is_not_told_again() -> None:
     first, second = turn(1), turn(2)
     history = [text("user", "Question 1?"), asks("Let me see.", q=1), answers("it is"), text("assistant", "Answer 1.")]

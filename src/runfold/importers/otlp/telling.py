@@ -1,8 +1,7 @@
 """What single spans tell: a model's messages, answer and usage, and a tool's call and result."""
 
 import json
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import Counter
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,21 +21,14 @@ from runfold.importers.otlp.words import Exchange, exchange_of
 from runfold.importers.sources import Report
 
 
-@dataclass(frozen=True)
-class Mention:
-    """A message that was told."""
-
-    name: Name
-    run: Key
-
-
 class Telling:
     """The spans of one conversation on their way to acts, told in the order of time."""
 
     def __init__(self, tree: Tree, report: Report) -> None:
         self.tree = tree
         self.report = report
-        self._mentions: defaultdict[str, list[Mention]] = defaultdict(list)
+        self._told: Counter[tuple[str, Key | None]] = Counter()
+        """How often a message was told, by its likeness: in a run, and under None in all."""
         self._calls = Calls()
         self._of_span: dict[Key, Call] = {}
         self._exchanges: dict[Key, Exchange] = {}
@@ -82,8 +74,7 @@ class Telling:
         counts: Counter[str] = Counter()
         for number, said in enumerate(self._exchanges.pop((span.trace, span.id), Exchange()).gave):
             like = said.likeness
-            seen = [mention for mention in self._mentions[like] if mention.run == run.key]
-            if counts[like] >= len(seen):
+            if counts[like] >= self._told[like, run.key]:
                 name = (span.trace, span.id, "out", str(number))
                 acts.append(self._said(said, name, span, run, span.end or began_at(span), f"agent:{agent_of(run.first)}"))
                 acts += self._asked_for(said, name, span, run, span.end or began_at(span))
@@ -142,10 +133,10 @@ class Telling:
         last = max((number for number, said in enumerate(listed) if said.role == "assistant"), default=-1)
         for number, said in enumerate(listed):
             like, is_past = said.likeness, number <= last or said.role == "system"
-            visible = [mention for mention in self._mentions[like] if mention.run == run.key or (is_past and run.parent is None)]
+            visible = self._told[like, None if is_past and run.parent is None else run.key]
             place = counts[like]
             counts[like] += 1
-            if place < len(visible) or (is_past and self._is_known(said)):
+            if place < visible or (is_past and self._is_known(said)):
                 continue
             name = (*run.key, like, str(place + 1))
             acts.append(self._said(said, name, span, run, began_at(span), actor_of(span), heard=True, past=is_past))
@@ -159,7 +150,7 @@ class Telling:
     def _said(
         self, said: Words, name: Name, span: Span, run: SourceRun, at: int, actor: str, *, heard: bool = False, past: bool = False
     ) -> Said:
-        self._mentions[said.likeness].append(Mention(name, run.key))
+        self._told.update([(said.likeness, run.key), (said.likeness, None)])
         call = self._calls.last(span.trace, said.answers)
         asked = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in said.calls] if heard else []
         parts = (*said.parts, DataPart(data=asked, name="tool_calls")) if asked else said.parts
