@@ -682,6 +682,14 @@ SHAPES: dict[str, Shape] = {
     "agents at once": lambda number: agent(number, lasts=1000),
     "agents one after another": lambda number: agent(number, at=number, lasts=0.5),
     "each around all that follow": lambda number: agent(number, at=number / 1000, lasts=1000 - number / 1000),
+    "calls that share an id, with their spans": lambda number: (
+        tool(number, 10**6, at=number)
+        if number % 2
+        else chat(number, 10**6, (), [asks("Let me see.", q=number)], at=number - 1.5)
+    ),
+    "calls that share an id, and messages with their results": lambda number: chat(
+        number, 10**6, [answers(f"it is {number}")], [asks("Let me see.", q=number)], at=number
+    ),
     "in a circle": lambda number: chat(number, number - 1 or 400),
 }
 

@@ -1,7 +1,8 @@
 """The tool calls of a conversation's spans: found by their providers' ids, or by their tool where a span names none."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -29,6 +30,9 @@ class Calls:
     def __init__(self) -> None:
         self._by_id: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
         """By trace and the provider's id."""
+        self._without_span: Counter[tuple[str, str]] = Counter()
+        self._unanswered: Counter[tuple[str, str]] = Counter()
+        """By the same: before which of its calls none is left that a span may be of, and none that a message may answer."""
         self._places: dict[tuple[str, str], int] = {}
         """As which each of these came up."""
         self._waiting: defaultdict[tuple[str, Key | None, str, str | None], list[tuple[int, int, Call]]] = defaultdict(list)
@@ -60,7 +64,7 @@ class Calls:
         Where it names none, the first open one of its tool with its arguments, or else of its tool: in a run, or in any.
         """
         if provider_id:
-            return next((call for call in self._by_id[trace, provider_id] if not call.has_span), None)
+            return self._first((trace, provider_id), self._without_span, lambda call: call.has_span)
         alike_first = (self._first_open((trace, run, tool, said)) for said in (alike(arguments), None))
         return next((call for call in alike_first if call is not None), None)
 
@@ -77,5 +81,13 @@ class Calls:
 
     def unanswered(self, trace: str, provider_id: str | None) -> Call | None:
         """The first call of an id that has not ended, and that no span tells of."""
-        calls = self._by_id.get((trace, provider_id or ""), []) if provider_id else []
-        return next((call for call in calls if not call.ended and not call.has_span), None)
+        if not provider_id:
+            return None
+        return self._first((trace, provider_id), self._unanswered, lambda call: call.ended or call.has_span)
+
+    def _first(self, of: tuple[str, str], passed: Counter[tuple[str, str]], is_done: Callable[[Call], bool]) -> Call | None:
+        """The first call of an id that is not done. What is done stays so, and is looked at once."""
+        calls = self._by_id.get(of, [])
+        while passed[of] < len(calls) and is_done(calls[passed[of]]):
+            passed[of] += 1
+        return calls[passed[of]] if passed[of] < len(calls) else None
