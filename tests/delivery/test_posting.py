@@ -1,7 +1,6 @@
 """One POST: only to addresses that may be sent to, within a time, with little read of the answer."""
 
 import dataclasses
-import datetime
 import itertools
 import socket
 import ssl
@@ -9,15 +8,13 @@ import threading
 from ipaddress import ip_network
 from pathlib import Path
 
+import httpcore2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from runfold.delivery.posting import MOST_ERROR_CHARACTERS, Answer, Poster
 from runfold.domain.web_address import AddressRules
 
+from .certificates import certificate
 from .receiver import OK, Receiver, Request, receiving, status
 
 LOCAL = AddressRules(schemes=frozenset({"http", "https"}), allowed_networks=(ip_network("127.0.0.0/8"),))
@@ -146,29 +143,8 @@ def test_the_address_that_was_judged_is_the_one_that_is_connected_to_whatever_th
 @pytest.fixture
 def certificates(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The contexts of a server whose certificate is for hooks.example, and of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooks.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.example")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    both = tmp_path / "both.pem"
-    both.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(both)
-    client = ssl.create_default_context(cadata=certificate.public_bytes(serialization.Encoding.PEM).decode())
-    return server, client
+    server, text = certificate(tmp_path / "both.pem")
+    return server, ssl.create_default_context(cadata=text)
 
 
 @pytest.mark.fault("I11")
@@ -183,3 +159,33 @@ def test_tls_is_verified_for_the_name_though_an_address_is_connected_to(
         distrusting = Poster(NAMED, 5, lambda host, port: ["127.0.0.1"])
         assert "CERTIFICATE" in str(distrusting.post(receiver.url(host="hooks.example"), "{}", {}).error).upper()
     assert len(receiver.requests) == 1
+
+
+def test_who_is_trusted_is_read_anew_when_a_receiver_is_not_verified_and_it_is_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setattr(httpcore2, "default_ssl_context", httpcore2.default_ssl_context.__wrapped__)  # which tests read once
+    poster = Poster(NAMED, 5, lambda host, port: ["127.0.0.1"])
+    (first, text), (second, other) = (certificate(tmp_path / name) for name in ("first.pem", "second.pem"))
+    expired, ended = certificate(tmp_path / "expired.pem", ends_in=-1)
+    with receiving(lambda request, connection: OK, first) as receiver:
+
+        def posted() -> Answer:
+            return poster.post(receiver.url(host="hooks.example"), "{}", {})
+
+        assert "cannot be read" in str(posted().error)
+        assert "SSL_CERT_FILE" in str(posted().error)
+        trusted.write_text(text)
+        assert [posted(), posted()] == [Answer(204)] * 2
+        receiver.tls = second
+        assert str(posted().error).startswith("the certificate of hooks.example is not trusted (self")
+        trusted.write_text(text + other)
+        assert [posted(), posted()] == [Answer(204)] * 2
+        receiver.tls = expired
+        trusted.write_text(text + other + ended)
+        assert "not trusted" in str(posted().error)
+        assert "is not trusted (certificate has expired)" in str(posted().error)
+        receiver.tls = first
+        assert posted() == Answer(204)

@@ -3,20 +3,20 @@
 The name is looked up once, every address that it leads to is judged, and one of these very addresses is connected to: what the
 name leads to a moment later changes nothing. TLS is verified for the name. Redirects are not followed, proxies of the
 environment are not used, and of one request nothing is kept for the next: each is judged anew. Only the certificates that are
-trusted are read once, which takes fifty times as long as a request.
+trusted are kept for a while.
 """
 
 import contextlib
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpcore2
 
 from runfold.delivery.timed import Deadline, Timed
+from runfold.delivery.trusted import CertificatesUnreadable, Trusted
 from runfold.domain.web_address import AddressRules, WebAddress
 from runfold.errors import InvalidEvent
 
@@ -64,7 +64,7 @@ class Poster:
     ) -> None:
         """`timeout` is for a whole request, in seconds, however slowly its answer trickles in."""
         self._rules, self._timeout, self._resolve = rules, timeout, resolve
-        self._tls, self._reading = tls, threading.Lock()
+        self._given, self._trusted = tls, Trusted()
 
     def post(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         """Send a body once. What goes wrong is in the answer."""
@@ -84,19 +84,21 @@ class Poster:
     def _said(self, why: Exception, host: str) -> str:
         """Return in words why there is no answer."""
         match why:
-            case _DeniedError():
+            case _DeniedError() | CertificatesUnreadable():
                 return str(why)
             case socket.gaierror():
                 return f"the name {host} cannot be looked up ({why.strerror or why})"
             case httpcore2.TimeoutException():
                 return f"no answer within {self._timeout:g} s"
+            case httpcore2.ConnectError() if distrusted := self._trusted.distrusted(why):
+                return f"the certificate of {host} {distrusted}"
             case httpcore2.ConnectError():
                 return f"cannot connect ({why})"
         return f"{type(why).__name__}: {why}"
 
     def _post(self, address: WebAddress, connecting: "_Checked", body: bytes, headers: Mapping[str, str]) -> Answer:
         sent = [*headers.items(), ("content-length", str(len(body))), ("connection", "close"), ("accept-encoding", "identity")]
-        tls = self._trusting() if address.scheme == "https" else None
+        tls = (self._given or self._trusted.context()) if address.scheme == "https" else None
         times = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)
         with (
             httpcore2.ConnectionPool(ssl_context=tls, network_backend=connecting, retries=0) as pool,
@@ -108,12 +110,6 @@ class Poster:
         if 200 <= response.status < 300:
             return Answer(response.status)
         return Answer(response.status, _words(response.status, beginning), retry_after)
-
-    def _trusting(self) -> ssl.SSLContext:
-        with self._reading:
-            if self._tls is None:
-                self._tls = httpcore2.default_ssl_context()
-            return self._tls
 
 
 def _beginning(response: httpcore2.Response) -> bytes:

@@ -1,10 +1,12 @@
 """One request to a witness or an authority: within a time for the whole of it, and with little read of the answer."""
 
 import base64
-import ssl
-from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+from runfold.delivery.trusted import CertificatesUnreadable, Trusted
+
+_TRUSTED = Trusted()
 
 
 class NoAnswer(Exception):
@@ -20,7 +22,9 @@ class Answered(NamedTuple):
     body: bytes
 
 
-def post(url: str, body: bytes, *, seconds: float, most_bytes: int, media_type: str = "") -> Answered:
+def post(
+    url: str, body: bytes, *, seconds: float, most_bytes: int, media_type: str = "", trusted: Trusted = _TRUSTED
+) -> Answered:
     """Send a body, follow no redirect, use no proxy. Raises NoAnswer."""
     import httpcore2  # noqa: PLC0415  few processes ask anybody
     import httpx2  # noqa: PLC0415
@@ -34,7 +38,7 @@ def post(url: str, body: bytes, *, seconds: float, most_bytes: int, media_type: 
         if parsed.userinfo:
             headers.append(("authorization", f"Basic {base64.b64encode(unquote_to_bytes(parsed.userinfo)).decode()}"))
         address = httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
-        tls = _trusting() if parsed.scheme == "https" else None
+        tls = trusted.context() if parsed.scheme == "https" else None
         pool = httpcore2.ConnectionPool(ssl_context=tls, network_backend=TimedConnections(Deadline(seconds)), retries=0)
         times = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
         with pool, pool.stream("POST", address, headers=headers, content=body, extensions={"timeout": times}) as answer:
@@ -48,13 +52,9 @@ def post(url: str, body: bytes, *, seconds: float, most_bytes: int, media_type: 
             return Answered(answer.status, kind, raw)
     except (httpx2.InvalidURL, httpcore2.UnsupportedProtocol, ValueError) as error:
         raise NoAnswer(f"its address is none ({type(error).__name__})") from None
+    except CertificatesUnreadable as error:
+        raise NoAnswer(str(error)) from None
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
+        if distrusted := trusted.distrusted(error):
+            raise NoAnswer(f"its certificate {distrusted}") from None
         raise NoAnswer(f"it does not answer ({type(error).__name__})") from None
-
-
-@cache
-def _trusting() -> ssl.SSLContext:
-    """Return who is trusted, read once: that takes fifty times as long as a request."""
-    import httpcore2  # noqa: PLC0415
-
-    return httpcore2.default_ssl_context()
