@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import Command
+from tests.databases import TestDatabase
 
 
 @pytest.mark.parametrize("text", ["", "some words\n", "a\n1\n\n— a AAAA\n", "\x00" * 10, "x" * 200_000])
@@ -35,3 +37,26 @@ def test_the_checkpoints_and_keys_of_several_tenants_are_taken_as_seal_shows_the
     assert runfold("verify", "--against", str(file)).code == 2
     file.write_text(f"{first.replace('80', '79')}runfold/{second}")
     assert runfold("verify", "--against", str(file)).code == 5
+
+
+def test_positions_that_were_seen_once_and_are_gone_are_told_of_though_all_that_is_left_is_as_it_was_sealed(
+    runfold: Command, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RUNFOLD_MARK_FILE", str(tmp_path / "marks.json"))
+    for tenant in ("default", "acme"):
+        monkeypatch.setenv("RUNFOLD_TENANT", tenant)
+        assert runfold("demo").code == 0
+    monkeypatch.setenv("RUNFOLD_TENANT", "default")
+    assert runfold("seal", "now").code == 0
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        tables = ("log", "sealed_events", "sealed_tiles", "sealed_threads", "sealed_map", "sealed_checkpoints", "sealed_logs")
+        for table in tables:
+            admin.execute(f"ALTER TABLE runfold.{table} DISABLE TRIGGER ALL")
+            admin.execute(f"DELETE FROM runfold.{table} WHERE tenant_id = 'acme'")
+        for table in ("head", "sealed_position"):
+            admin.execute(f"UPDATE runfold.{table} SET position = 80")
+    said = runfold("verify", "--full")
+    assert (said.code, "nothing was changed in 80 events" in said.out) == (0, True), said
+    assert "positions 81 to 160 were seen before history " in said.err
+    (lost,) = runfold("verify", "--json").json["lost"]
+    assert (lost["from_position"], lost["lost_position"], lost["reason"]) == (80, 160, "rolled back")

@@ -50,6 +50,7 @@ def verify(
     with call.ledger() as ledger, progress_bar(call.err, "Verifying", "events") as told:
         verification = LedgerVerification(ledger, full, kept, keys, lambda done, total: told(done, total, ""))
         found, count = first_findings(verification.findings())
+        lost = [each.as_json() for each in ledger.lineage() if (each.lost_position or 0) > each.from_position]
     read = verification.read
     assert read is not None, "it was read"  # noqa: S101
     seconds = time.monotonic() - began
@@ -63,6 +64,7 @@ def verify(
         "unsealed_events": read.unsealed,
         "unreachable": verification.unreachable,
         "after_losses": read.after_losses(),
+        "lost": lost,
         "seconds": round(seconds, 3),
         "events_a_second": round(read.events / seconds),
         "trees": {each.origin: {"size": each.size, "root": each.root.hex()} for each in read.verified.values()},
@@ -107,6 +109,10 @@ def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any]
     for origin in facts["after_losses"]:
         step = "`runfold events --type security.loss_accepted` tells by whom, and why"
         call.note(f"{origin} was begun after events were lost, which somebody accepted; {step}")
+    for each in facts["lost"]:
+        began = f"history {each['epoch']} began ({each['reason']})"
+        seen = f"positions {each['from_position'] + 1} to {each['lost_position']} were seen before {began}, and are gone"
+        call.note(f"{seen}; `--against` a checkpoint of before tells whether they were sealed")
     if facts["unsealed_events"]:
         call.note(f"{counted(facts['unsealed_events'], 'event')} not sealed yet; `runfold seal now` seals them")
     held = f"{counted(facts['checkpoints'], 'checkpoint')}, as of position {facts['as_of']}"
