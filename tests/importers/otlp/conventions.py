@@ -125,7 +125,10 @@ def openinference(talk: Talk) -> Spans:
         "input.value": QUESTION,
         "output.value": talk.steps[-1].text,
     }
-    return [*spans, span(1, None, "run", lasts=100, attrs={**attrs, "session.id": "s-1"})]
+    spans.append(span(1, None, "run", lasts=100, attrs=attrs))
+    for each in spans:
+        each["attributes"] += traces.attributes({"session.id": "s-1"})
+    return spans
 
 
 def _oi(role: str, content: str, calls: Iterable[Call] = (), of: str | None = None) -> dict[str, Any]:
@@ -170,6 +173,7 @@ def ai_sdk(talk: Talk, *, is_old: bool = False, is_streamed: bool = False) -> Sp
 
         def of_tool(call: Call) -> dict[str, Any]:
             found = {"ai.operationId": "ai.toolCall", "ai.toolCall.name": call.tool, "ai.toolCall.id": call.id}
+            found["ai.toolCall.args"] = json.dumps(call.arguments)
             return found if call.failed else {**found, "ai.toolCall.result": json.dumps(call.result)}
 
         spans += _tools(step, 10 * number + 3, talk, of_tool, number)

@@ -133,6 +133,35 @@ def test_words_that_are_odd_in_any_part_lose_nothing_else(convention: str) -> No
         assert len(of(story, ModelCalled)) >= len(Talk.by_chance(seed).steps) - 1, seed
 
 
+def _in_ledger(ledger: Ledger) -> dict[str, list[str]]:
+    """What is in a ledger of what was said, called and used, without ids."""
+    found: dict[str, list[str]] = {}
+    kinds = {"message.added", "usage.recorded", "tool.called", "tool.succeeded", "tool.failed", "model.called", "run.completed"}
+    for recorded in ledger.subscribe(follow=False):
+        if recorded.type in kinds and recorded.stream.startswith("run_"):
+            told = recorded.event.model_dump(mode="json", exclude={"raw"})
+            left_out = "result" if recorded.type == "tool.failed" else "_id"  # which a later message may alone say
+            fields = {name: value for name, value in told.items() if not name.endswith(("_id", left_out))}
+            found.setdefault(recorded.type, []).append(json.dumps(fields, sort_keys=True))
+    return {kind: sorted(said) for kind, said in found.items()}
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_file_that_grows_as_spans_end_is_in_the_end_what_it_is_at_once(
+    convention: str, tenants: Callable[[str], Ledger], tmp_path: Path
+) -> None:
+    for seed in (2, 5):
+        spans = CONVENTIONS[convention](Talk.by_chance(seed))
+        spans.sort(key=lambda each: int(each["endTimeUnixNano"]))
+        grown, whole = tenants(f"grown {convention} {seed}"), tenants(f"whole {convention} {seed}")
+        for count in range(1, len(spans) + 1):
+            path = lines(tmp_path / f"{seed}.jsonl", *(request(each) for each in spans[:count]))
+            assert import_paths(grown, "otlp", [path]).problems == []
+        import_paths(whole, "otlp", [path])
+        assert _in_ledger(grown) == _in_ledger(whole), seed
+        assert import_paths(grown, "otlp", [path]).events == 0
+
+
 def test_agents_whose_model_calls_are_not_there_say_what_they_were_given_and_gave() -> None:
     made = Talk.by_chance(3)
     for convention in OTHERS:

@@ -15,6 +15,7 @@ from runfold.importers.otlp.names import (
     ALL_EVENTS,
     ALL_MESSAGES,
     CACHED_INSIDE,
+    EVENTS,
     OTHER_AGENTS,
     PROVIDERS,
     TOKENS,
@@ -75,6 +76,14 @@ def kind_of(span: Span) -> Kind:  # noqa: PLR0911  one for each way to know
 def is_by_others(span: Span) -> bool:
     """Whether a span says something by the AI SDK's conventions, OpenInference's or Pydantic AI's first."""
     return _ai_sdk_operation(span) is not None or _openinference_kind(span) is not None or _is_pydantic_run(span)
+
+
+def is_read_anew(span: Span) -> bool:
+    """Whether a span says what OpenTelemetry's names alone do not tell, so that who knew only those read it otherwise."""
+    listed = (span.attributes.get(name) for name in (EVENTS, ALL_EVENTS))
+    if any(isinstance(events, str) and '"event.name"' in events for events in listed):
+        return True
+    return operation(span) is None and is_by_others(span) and not _is_pydantic_run(span)
 
 
 def _kind_by_others(span: Span) -> Kind:

@@ -106,5 +106,7 @@ ARGUMENTS = (
 )
 RESULTS = ("gen_ai.tool.call.result", "tool_response", "traceloop.entity.output", "ai.toolCall.result", "output.value")
 
+EVENTS = "events"
+"""What Pydantic AI said at first of a model call: an event for each message."""
 ALL_MESSAGES, ALL_EVENTS = "pydantic_ai.all_messages", "all_messages_events"
 """What Pydantic AI says at a run's end: all that was said in it, and before it."""

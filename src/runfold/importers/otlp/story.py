@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from runfold.importers.acts.fields import from_nanoseconds
 from runfold.importers.acts.keeping import kept_text
 from runfold.importers.acts.kinds import Act, Began, Ended, Name, Story
-from runfold.importers.otlp.meaning import agent_of, is_by_others, kind_of, label_of, operation, tokens_of, word
+from runfold.importers.otlp.meaning import agent_of, is_by_others, is_read_anew, kind_of, label_of, tokens_of, word
 from runfold.importers.otlp.outcomes import actor_of, failure_of, traceparent
 from runfold.importers.otlp.spans import LogRecord, Span
 from runfold.importers.otlp.telling import Telling
@@ -48,7 +48,7 @@ def story_of(conversation: str | None, spans: Iterable[Span], records: Iterable[
     first = min(tree.runs.values(), key=lambda run: (run.began, run.key))
     key: Name = ("conversation", conversation) if conversation is not None else ("trace", first.key[0])
     title = conversation or (first.span.name if first.span is not None else None)
-    if any(is_by_others(span) and operation(span) is None for span in tree.by_key.values()):
+    if any(is_read_anew(span) for span in tree.by_key.values()):
         key += (BY_OTHERS,)
     return Story(
         format=FORMAT,

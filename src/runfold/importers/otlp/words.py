@@ -15,7 +15,7 @@ from typing import Any
 from runfold.importers.otlp import ai_sdk, numbered
 from runfold.importers.otlp.meaning import is_by_others, is_embedding
 from runfold.importers.otlp.messages import Told, Words, decoded, message_of
-from runfold.importers.otlp.names import ALL_EVENTS, ALL_MESSAGES
+from runfold.importers.otlp.names import ALL_EVENTS, ALL_MESSAGES, EVENTS
 from runfold.importers.otlp.spans import Span, SpanEvent
 
 INPUT, OUTPUT, SYSTEM = "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions"
@@ -89,7 +89,7 @@ def _list(attributes: dict[str, Any], name: str, role: str, told: Told) -> list[
 
 def _pydantic_ai(span: Span, told: Told) -> tuple[list[Words], list[Words]]:
     """An event for each message, in one attribute; of a run's span, all of them, and the last that it answered is its own."""
-    given, gave = _by_events([*_listed(span, "events", told)], told)
+    given, gave = _by_events([*_listed(span, EVENTS, told)], told)
     if not given and not gave:
         given, gave = _by_events([*_listed(span, ALL_EVENTS, told)], told)
         given += _list(span.attributes, ALL_MESSAGES, "user", told)
