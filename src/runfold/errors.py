@@ -107,7 +107,7 @@ class NotFound(LedgerError):
 
     exit_code = 3
     http_status = 404
-    thing = "thing"
+    thing = "thread, run or approval"
     listing = ""
 
     def __init__(self, id: str, known_later: str | None = None) -> None:

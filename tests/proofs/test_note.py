@@ -109,7 +109,7 @@ def test_a_key_is_read_as_it_is_written_and_not_otherwise() -> None:
         ("group g any w1\ngroup h any w1\nquorum h", "in a group already"),
         ("quorum none\nquorum none", "a line is"),
         ("witness w1 x+y+z", "named twice"),
-        ("log x+y+z\nquorum none", "base64"),
+        ("log x+y+z\nquorum none", "no public key"),
     ],
 )
 def test_a_policy_that_cannot_be_read_is_refused_by_line(lines: str, said: str) -> None:

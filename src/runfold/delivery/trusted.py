@@ -9,6 +9,8 @@ import ssl
 import threading
 import time
 
+from runfold.file_errors import why
+
 _KEPT_SECONDS = 3600.0
 _FAILED = "CERTIFICATE_VERIFY_FAILED"
 _NEXT_STEP = "see whom the system of this process trusts, or SSL_CERT_FILE and SSL_CERT_DIR"
@@ -35,15 +37,15 @@ class Trusted:
                 try:
                     self._read = httpcore2.default_ssl_context(), time.monotonic() + _KEPT_SECONDS
                 except OSError as error:
-                    fact = f"the certificates that are trusted cannot be read ({error}); {_NEXT_STEP}"
+                    fact = f"the certificates that are trusted cannot be read ({why(error)}); {_NEXT_STEP}"
                     raise CertificatesUnreadable(fact) from None
             return self._read[0]
 
-    def distrusted(self, why: Exception) -> str | None:
+    def distrusted(self, failed: Exception) -> str | None:
         """Return in words why a certificate was not trusted, if a request failed by that; all is read anew for the next then."""
-        if _FAILED not in str(why):
+        if _FAILED not in str(failed):
             return None
         with self._reading:
             self._read = None
-        said = re.sub(r"^.*certificate verify failed: | \(_ssl\.c:\d+\)$", "", str(why))
+        said = re.sub(r"^.*certificate verify failed: | \(_ssl\.c:\d+\)$", "", str(failed))
         return f"is not trusted ({said}); {_NEXT_STEP}"

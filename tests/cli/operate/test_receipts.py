@@ -1,6 +1,7 @@
 """`runfold verify-receipt` and `evidence --receipt`: what was told, held against the log and against whose checkpoint it is."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,27 @@ def test_an_event_that_is_gone_is_not_said_to_wait_for_a_seal(runfold: Command, 
     assert said.out.startswith("GONE     thread.created, version 1 of ")
     assert "nothing is sealed of it here" in said.out
     assert "not sealed yet" not in said.out + said.err
+
+
+def test_a_zip_is_one_file_however_its_ending_is_written_and_what_is_not_there_is_named(
+    runfold: Command, receipt: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "CASE.ZIP"
+    assert runfold("evidence", "--receipt", str(receipt), "--output", str(place)).code == 0
+    assert zipfile.is_zipfile(place)
+    assert f"{place} is there already; name another" in runfold("evidence", "--all", "--output", str(place)).err
+    gone = runfold("evidence", "thread_nowhere", "--output", str(tmp_path / "none"))
+    assert (gone.code, "thread, run or approval 'thread_nowhere' is not sealed, or is not there" in gone.err) == (3, True)
+    unheard = runfold("evidence", "--all", "--output", str(tmp_path / "none"), "--witness", "http://127.0.0.1:1")
+    assert (unheard.code, "refused" in unheard.err) == (1, True), unheard
+
+
+def test_a_loss_is_not_accepted_without_saying_why(runfold: Command, receipt: Path) -> None:
+    refused = runfold("seal", "accept-loss", "--comment", " ")
+    assert (refused.code, "--comment is empty; say why events were lost" in refused.err) == (2, True)
+
+
+def test_what_is_no_key_is_named(runfold: Command, receipt: Path) -> None:
+    for key in ("nope", "a+b", "a+b+c", "a+b+AQ=="):
+        refused = runfold("verify", "--key", key)
+        assert (refused.code, f"--key: {key!r} is no public key of Ed25519 as NAME+HASH+KEY" in refused.err) == (2, True), refused

@@ -24,3 +24,12 @@ def test_it_is_said_whether_a_key_was_made_or_was_there_before_under_whatever_na
         False,
         True,
     ]
+
+
+def test_where_it_cannot_listen_it_is_said_in_words(offline: Command, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    policy.write_text(POLICY)
+    for listen in ("nope", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:1e3", "127.0.0.1:99999"):
+        asked = ["--name", "a", "--policy", str(policy), "--folder", str(tmp_path / "w"), "--listen", listen]
+        refused = offline("witness", "serve", *asked)
+        assert (refused.code, "--listen: " in refused.err, "literal" in refused.err) == (2, True, False), refused

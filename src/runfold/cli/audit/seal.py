@@ -217,8 +217,11 @@ def accept_loss(
     the event security.loss_accepted, of each tenant that lost events. Where what is left is not as it was sealed, it is refused:
     put that right from a backup, or accept it as well with --also-changed.
     """
+    from runfold.errors import UsageError
     from runfold.evidence.losses import accept_losses, record_loss
 
+    if not comment.strip():
+        raise UsageError("--comment is empty; say why events were lost, for those who verify")
     with call.ledger() as ledger:
         sealer = _sealer(ledger)
         with sealer.datastore.reading() as connection:

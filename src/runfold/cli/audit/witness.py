@@ -63,6 +63,8 @@ def serve(
     witness = _witness(name, policy, folder)
     _told_of_new_key(call, witness)
     host, _, port = listen.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and len(port) < 6):
+        raise UsageError(f"--listen: {listen!r} is no HOST:PORT, such as 127.0.0.1:8799")
     try:
         serving = server(witness, host, int(port))
     except (OSError, OverflowError, ValueError) as error:

@@ -12,16 +12,20 @@ _CHUNK = 1024 * 1024
 _UNIX = 3
 
 
+def _is_file(place: Path) -> bool:
+    return place.suffix.lower() == ".zip"
+
+
 def require_new(place: Path) -> None:
     """Raise UsageError where something is already."""
-    if place.exists() and (place.suffix == ".zip" or not place.is_dir() or any(place.iterdir())):
-        what = ", and not empty" if place.is_dir() else ", and no folder" if place.suffix != ".zip" else ""
+    if place.exists() and (_is_file(place) or not place.is_dir() or any(place.iterdir())):
+        what = ", and not empty" if place.is_dir() else ", and no folder" if not _is_file(place) else ""
         raise UsageError(f"{place} is there already{what}; name another")
 
 
 def hand_over(made: Path, place: Path) -> None:
     """Put a bundle that was made in a folder beside it in its place, whole or not at all."""
-    if place.suffix == ".zip":
+    if _is_file(place):
         packed = made / "bundle.zip.part"
         with packed.open("xb") as file:
             pack(made, file, without=packed.name)

@@ -5,8 +5,10 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from runfold.delivery.trusted import CertificatesUnreadable, Trusted
+from runfold.file_errors import why
 
 _TRUSTED = Trusted()
+_MOST_SAID = 300
 
 
 class NoAnswer(Exception):
@@ -57,4 +59,5 @@ def post(
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
         if distrusted := trusted.distrusted(error):
             raise NoAnswer(f"its certificate {distrusted}") from None
-        raise NoAnswer(f"it does not answer ({type(error).__name__})") from None
+        reason = " ".join(f"{type(error).__name__}: {why(error)}".split()).removesuffix(":")
+        raise NoAnswer(f"it does not answer ({reason[:_MOST_SAID]})") from None
