@@ -72,6 +72,20 @@ def test_what_is_kept_of_them_is_what_the_log_says_whoever_moved_them(ledger: Le
         assert known.of(ledger.recorder.reader.of("default"), asked.id) == asked.tree().heads
 
 
+def test_what_is_kept_of_another_history_is_not_believed(ledger: Ledger, other: Ledger) -> None:
+    """As where a backup was put back while nobody looked: what stands at the same positions is something else there."""
+    known, log = ThreadHeads(), ledger.recorder.reader.of("default")
+    thread = ledger.create_thread(agent_id="support")
+    first = thread.start_run()
+    kept = log.tree(thread.id)
+    second = thread.start_run()
+    assert known.found("default", thread.id, lambda after: log.tree(thread.id, after=after)).heads == {"main": second.id}
+    before = known.found("default", thread.id, lambda after: [each for each in kept if each.position > after])
+    assert before.heads == {"main": first.id}
+    assert known.of(log, thread.id) == {"main": second.id}
+    assert known.found("default", thread.id, lambda _: []).heads == {}
+
+
 Commands = Callable[[Ledger, str, int], None]
 
 

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import NamedTuple
 
@@ -18,8 +18,12 @@ Heads = Mapping[str, str]
 
 class _Known(NamedTuple):
     position: int = 0
-    """Up to which the log was looked at."""
+    """Where the last event is that was looked at."""
+    event_id: bytes = b""
     heads: Heads = {}  # noqa: RUF012  nobody changes it
+
+
+_NOTHING = _Known()
 
 
 class ThreadHeads:
@@ -35,14 +39,23 @@ class ThreadHeads:
         return self.found(reader.tenant, thread_id, lambda after: reader.tree(thread_id, after=after)).heads
 
     def found(self, tenant_id: str, thread_id: str, log: Callable[[int], Iterable[Recorded]]) -> _Known:
-        """Do the same with what tells the events that shape the thread's tree after a position."""
+        """Do the same with what tells the events that shape the thread's tree after a position.
+
+        Where the last one that was known is not there any more, as after a restore, all is looked at anew.
+        """
         known, key = self._known, (tenant_id, thread_id)
-        before = known.get(key, _Known())
-        if not (news := list(log(before.position))):
+        before = known.get(key, _NOTHING)
+        news = list(log(max(0, before.position - 1)))
+        if before.position and news and news[0].event_id_bytes == before.event_id:
+            del news[0]
+        elif before.position:
+            known.pop(key, None)
+            before, news = _NOTHING, list(log(0))
+        if not news:
             return before
-        found = _Known(news[-1].position, _moved_on(before.heads, thread_id, news))
+        found = _Known(news[-1].position, news[-1].event_id_bytes, _moved_on(before.heads, thread_id, news))
         with self._turn:
-            if found.position > known.get(key, before).position:
+            if found.position > known.get(key, _NOTHING).position:
                 known[key] = found
             known.move_to_end(key)
             if len(known) > self._most:
@@ -65,9 +78,9 @@ def _moved_on(heads: Heads, thread_id: str, events: Iterable[Recorded]) -> Heads
 class _Growing:
     """The heads of a thread, with all that is collected of it up to now."""
 
-    position: int = -1
-    """The last event of the log that was looked at."""
-    tree: Tree = field(default_factory=lambda: Tree(""))
+    tree: Tree
+    known: _Known = _NOTHING
+    """What was known of the log."""
     taken: int = 0
     """How many of the thread's collected events are in."""
 
@@ -84,9 +97,10 @@ class GrowingHeads:
 
     def of(self, thread_id: str) -> Heads:
         """Return the heads of a thread as they are by now. They change with what is collected, so nobody keeps them."""
-        known, growing = self._log(thread_id), self._growing.setdefault(thread_id, _Growing())
-        if known.position != growing.position:  # somebody else's events stand before what is collected
-            growing.position, growing.tree, growing.taken = known.position, Tree(thread_id, heads=dict(known.heads)), 0
+        known, growing = self._log(thread_id), self._growing.get(thread_id) or _Growing(Tree(thread_id))
+        self._growing[thread_id] = growing
+        if known.event_id != growing.known.event_id:  # somebody else's events stand before what is collected
+            growing.known, growing.tree, growing.taken = known, Tree(thread_id, heads=dict(known.heads)), 0
         for recorded in self._collected(self._count):
             self._by_thread.setdefault(recorded.thread_id, []).append(recorded)
             self._count += 1
