@@ -61,6 +61,21 @@ def test_a_past_is_read_once_however_much_of_it_is_gone_on_with(
     assert {call.status for call in calls_of(ledger, run)} == {"succeeded"}
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_past_that_is_too_much_to_be_kept_is_read_for_each_command(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    before, messages, calls = a_past(ledger)
+    run = ledger.thread(before.view().thread_id).start_run(parent=before)
+    monkeypatch.setattr("runfold.commands.pasts.MOST_BYTES", 500)
+    with ledger.batch() as batch:
+        go_on(batch.run(run.id) if together else run, messages, calls)
+    assert [message.text for message in run.messages()] == ["another word"] * NUMBER
+    assert {call.status for call in calls_of(ledger, run)} == {"succeeded"}
+    kept = ledger.command_executor.states.pasts
+    assert kept.get(("default", run.id)) is None
+
+
 def test_more_runs_than_are_kept_are_each_gone_on_with_as_their_past_left_it(ledger: Ledger) -> None:
     before, messages, calls = a_past(ledger)
     thread = ledger.thread(before.view().thread_id)

@@ -4,18 +4,19 @@ It never changes once a run is in the log: the run left its parent at a version.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import NamedTuple
 
 from runfold.domain.message import MessageState
+from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCallState
-from runfold.history.path import History
+from runfold.history.path import TOOL_CALL_EVENTS, History, calls_left, messages_left
 from runfold.store.codec import StreamKey
 from runfold.store.reading.reader import TenantReader
 
-MOST_PASTS = 8
-"""Each may be as long as a conversation."""
+MOST_PASTS, MOST_BYTES = 8, 16 * 2**20
+"""Each may be as long as a conversation, and hold all results of its tool calls: so many bytes of events are kept of all."""
 
 
 class Past(NamedTuple):
@@ -23,6 +24,8 @@ class Past(NamedTuple):
 
     messages: Mapping[str, MessageState]
     calls: Mapping[str, ToolCallState]
+    size: int
+    """How many bytes of events it was read from."""
 
 
 class Pasts:
@@ -40,12 +43,18 @@ class Pasts:
             return self._known.get(run)
 
     def read(self, reader: TenantReader, thread_id: str, run_id: str) -> Past:
-        """Read the past of a run, and keep it. Raises RunNotFound."""
-        history = History(reader, thread_id, run_id)
-        past = Past(history.past_messages(), history.past_calls())
+        """Read the past of a run, and keep it unless it alone is too much. Raises RunNotFound."""
+        history, sizes = History(reader, thread_id, run_id), list[int]()
+
+        def measured(types: tuple[str, ...]) -> Iterator[Recorded]:
+            for recorded in history.past_events(types):
+                sizes.append(recorded.payload_bytes)
+                yield recorded
+
+        past = Past(messages_left(measured(("message.*",))), calls_left(measured(TOOL_CALL_EVENTS)), sum(sizes))
         with self._turn:
             self._known[reader.tenant, run_id] = past
-            if len(self._known) > MOST_PASTS:
+            while len(self._known) > MOST_PASTS or sum(each.size for each in self._known.values()) > MOST_BYTES:
                 self._known.popitem(last=False)
         return past
 

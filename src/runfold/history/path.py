@@ -137,31 +137,6 @@ class History:
         """The tool calls along the path, oldest first, each with what was asked and what was allowed."""
         return as_allowed(fold_tool_calls(self.events(TOOL_CALL_EVENTS)), self.approvals())
 
-    def past_messages(self) -> dict[str, MessageState]:
-        """Return what the rules must know of each message of the past."""
-        said = Said()
-        for recorded in self.past_events(("message.*",)):
-            said.take_in(recorded)
-        return {message_id: _state_of(message) for message_id, message in said.messages.items()}
-
-    def past_calls(self) -> dict[str, ToolCallState]:
-        """Return what the rules must know of each tool call of the past."""
-        found: dict[str, ToolCallState] = {}
-        for recorded in self.past_events(TOOL_CALL_EVENTS):
-            match recorded.event:
-                case ToolCalled() as called:
-                    found[called.call_id] = ToolCallState(0, called.needs_approval, name=called.name, asked_by=recorded.stream)
-                case ToolStarted() as started if known := found.get(started.call_id):
-                    known.status, known.execution_key = "started", started.execution_key
-                case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended if known := found.get(ended.call_id):
-                    known.status, known.ended, known.ended_with_run = _ENDED_AS[type(ended)], ended, False
-                case RunFailed() | RunCancelled() as ending:
-                    for known in (found[call_id] for call_id in ending.closed_tool_calls if call_id in found):
-                        known.status, known.ended_with_run = _ENDED_AS[type(ending)], True
-                case _:
-                    continue
-        return found
-
     def state(self) -> Any:
         """The shared state document at the end of the path; an empty object where nobody set one."""
         document: Any = {}
@@ -175,6 +150,33 @@ class History:
                 case _:
                     continue
         return document
+
+
+def messages_left(events: Iterable[Recorded]) -> dict[str, MessageState]:
+    """Return what the rules must know of each message of a past, from events of messages."""
+    said = Said()
+    for recorded in events:
+        said.take_in(recorded)
+    return {message_id: _state_of(message) for message_id, message in said.messages.items()}
+
+
+def calls_left(events: Iterable[Recorded]) -> dict[str, ToolCallState]:
+    """Return what the rules must know of each tool call of a past, from `TOOL_CALL_EVENTS`."""
+    found: dict[str, ToolCallState] = {}
+    for recorded in events:
+        match recorded.event:
+            case ToolCalled() as called:
+                found[called.call_id] = ToolCallState(0, called.needs_approval, name=called.name, asked_by=recorded.stream)
+            case ToolStarted() as started if known := found.get(started.call_id):
+                known.status, known.execution_key = "started", started.execution_key
+            case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended if known := found.get(ended.call_id):
+                known.status, known.ended, known.ended_with_run = _ENDED_AS[type(ended)], ended, False
+            case RunFailed() | RunCancelled() as ending:
+                for known in (found[call_id] for call_id in ending.closed_tool_calls if call_id in found):
+                    known.status, known.ended_with_run = _ENDED_AS[type(ending)], True
+            case _:
+                continue
+    return found
 
 
 def _state_of(message: Message) -> MessageState:
