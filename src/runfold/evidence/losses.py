@@ -15,13 +15,13 @@ from runfold.commands.submitted import Receipt
 from runfold.domain.context import Context
 from runfold.domain.security import LossAccepted, Security
 from runfold.errors import SealingRefused
-from runfold.evidence.publishing.places import Place
+from runfold.evidence.publishing.places import Place, PlaceFailed
 from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees, tile_reader, trees_to_begin
 from runfold.evidence.sealing.sealed_leaf import SealedLeaf
 from runfold.evidence.sealing.sealing import AT_ONCE, MOST_BYTES, QUERIES, Log, digested, grow, origin_of
 from runfold.ids import stable_id
 from runfold.ledger import Ledger
-from runfold.proofs.note import read_note
+from runfold.proofs.note import NoteRefused, read_note
 from runfold.store.datastore import Connection
 
 _MOST_TOLD = 20
@@ -65,7 +65,7 @@ def accept_losses(
 
     Each is told before its tree is begun. All that is there of the tenant is sealed anew in it: where that is not as it was
     sealed, nobody would be told so any more, and it is refused unless `also_changed` accepts that, too. Raises psycopg.Error,
-    PlaceFailed, SealingRefused, and whatever `tell` raises.
+    SealingRefused, and whatever `tell` raises.
     """
     with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
         cursor.execute("SELECT FROM runfold.sealed_position FOR UPDATE")
@@ -108,7 +108,8 @@ def _changes(cursor: Any, tree: StoredTree) -> Iterator[str]:
 
 def _lost(cursor: Any, tree: StoredTree, places: list[Place]) -> Loss | None:
     for place in places:
-        if (text := place.read(tree.origin)) is not None:
+        text = _held(place, tree.origin)
+        if text is not None:
             read = tile_reader(cursor.connection, tree.tenant_id, tree.generation)
             compared = compare(read_note(text).checkpoint(), tree.origin, tree.size, read)
             if compared.verdict != "consistent":
@@ -118,6 +119,22 @@ def _lost(cursor: Any, tree: StoredTree, places: list[Place]) -> Loss | None:
         fact = f"{count} events of {tree.origin} were sealed after position {last}, where the log ends now"
         return _loss(cursor, tree, tree.note, fact)
     return None
+
+
+def _held(place: Place, origin: str) -> str | None:
+    """What a place holds of a tree. Raises SealingRefused where that cannot be told: nobody knows then what was lost."""
+    try:
+        if (text := place.read(origin)) is not None:
+            read_note(text).checkpoint()
+    except PlaceFailed as error:
+        fact = f"what was published cannot be compared: {error}"
+        raise SealingRefused(
+            fact, "see that it can be read, or take it out of RUNFOLD_SEAL_PUBLISH, and accept the loss again"
+        ) from None
+    except NoteRefused as error:
+        fact = f"what {place.name} holds of {origin} is no checkpoint: {error}"
+        raise SealingRefused(fact, "find out who wrote it, and put the right one back") from None
+    return text
 
 
 def _loss(cursor: Any, tree: StoredTree, note: str, fact: str) -> Loss:

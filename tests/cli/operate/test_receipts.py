@@ -70,6 +70,23 @@ def test_a_loss_is_not_accepted_without_saying_why(runfold: Command, receipt: Pa
     assert (refused.code, "--comment is empty; say why events were lost" in refused.err) == (2, True)
 
 
+def test_a_loss_is_not_accepted_where_what_was_published_cannot_be_compared(
+    runfold: Command, receipt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = ["seal", "accept-loss", "--comment", "the disk was lost"]
+    for place in ("https://127.0.0.1:1/x", f"git:{tmp_path / 'none'}"):
+        monkeypatch.setenv("RUNFOLD_SEAL_PUBLISH", place)
+        refused = runfold(*accept)
+        said = (refused.code, f"what was published cannot be compared: {place}" in refused.err, "unexpected" in refused.err)
+        assert said == (1, True, False), refused
+    monkeypatch.setenv("RUNFOLD_SEAL_PUBLISH", "")
+    assert runfold(*accept).code == 0
+    (published,) = (tmp_path / "home" / "sealed").glob("*/checkpoint")
+    published.write_text("some words")
+    refused = runfold(*accept)
+    assert (refused.code, "is no checkpoint: it is no signed note; find out who wrote it" in refused.err) == (1, True), refused
+
+
 def test_what_is_no_key_is_named(runfold: Command, receipt: Path) -> None:
     for key in ("nope", "a+b", "a+b+c", "a+b+AQ=="):
         refused = runfold("verify", "--key", key)

@@ -111,7 +111,9 @@ def _print(call: Call, verification: "LedgerVerification", facts: dict[str, Any]
         call.note(f"{origin} was begun after events were lost, which somebody accepted; {step}")
     for each in facts["lost"]:
         began = f"history {each['epoch']} began ({each['reason']})"
-        seen = f"positions {each['from_position'] + 1} to {each['lost_position']} were seen before {began}, and are gone"
+        first, last = each["from_position"] + 1, each["lost_position"]
+        which = f"positions {first} to {last} were" if first < last else f"position {first} was"
+        seen = f"{which} seen before {began}, and gone then"
         call.note(f"{seen}; `--against` a checkpoint of before tells whether they were sealed")
     if facts["unsealed_events"]:
         call.note(f"{counted(facts['unsealed_events'], 'event')} not sealed yet; `runfold seal now` seals them")
