@@ -6,6 +6,7 @@ import pytest
 
 from runfold.importers.claude.queue import Queue
 from runfold.importers.claude.speakers import speaker_of
+from tests.promises.growth import TIMES, growth
 
 WORDS = "Do not touch the database."
 NOTICE = "<task-notification><task-id>t</task-id></task-notification>"
@@ -106,3 +107,22 @@ def test_a_record_of_any_form_is_taken_without_an_error(record: dict[str, Any]) 
     queue = Queue()
     queue.take(queued("remove", WORDS))
     assert queue.take(record) == []
+
+
+@pytest.mark.fault("K1")
+@pytest.mark.parametrize("then", ["remove", "dequeue"])
+def test_a_queue_takes_in_proportion_to_its_operations(then: str) -> None:
+    def told(count: int) -> list[dict[str, Any]]:
+        words = [f"words {number}" for number in range(count)]
+        put = [queued("enqueue", each) for each in words]
+        out = [queued(then, each) for each in reversed(words)]
+        return [*put, *out, *(line(each) for each in reversed(words))]
+
+    def work(records: list[dict[str, Any]]) -> None:
+        queue = Queue()
+        for record in records:
+            queue.take(record)
+
+    found = growth(work, told, 1_000, weighed=True)
+    assert found.calls < 1.5 * TIMES, found
+    assert found.seconds < 2.5 * TIMES, found
