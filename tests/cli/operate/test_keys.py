@@ -63,8 +63,8 @@ def test_a_call_that_is_wrong_says_how_it_should_be(runfold: Command) -> None:
     for arguments, code, words in (
         (("keys", "create"), 2, "Missing option"),
         (("keys", "make"), 2, "No such command 'make'; see `runfold keys --help`"),
-        ((*MAKE[:5], "everything"), 2, "scopes.0: Input should be 'runs:write', 'runs:read'"),
-        (("keys", "create", "--owner", "ada", "--scope", "admin"), 2, "owner: 'ada' is not kind:id"),
+        ((*MAKE[:5], "everything"), 2, "runfold: --scope: Input should be 'runs:write', 'runs:read'"),
+        (("keys", "create", "--owner", "ada", "--scope", "admin"), 2, "runfold: --owner: 'ada' is not kind:id"),
         ((*MAKE, "--expires-in", "soon"), 2, "write 90s, 15m, 1h or 7d"),
     ):
         answer = runfold(*arguments)

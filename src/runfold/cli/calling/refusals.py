@@ -9,7 +9,7 @@ from typing import get_args
 from typer.models import OptionInfo
 
 from runfold.cli.calling.former_words import flags_of
-from runfold.errors import LedgerError
+from runfold.errors import InvalidEvent, LedgerError
 
 _NAMED = re.compile("(?P<name>[a-z_]+)(?= takes | is |: )|unknown (?P<word>[a-z]+_[a-z_]+)(?= ')")
 """The argument that a refusal begins with, as in `limit takes a whole number` and `unknown order_by 'size'`."""
@@ -36,10 +36,18 @@ def naming_options(given: Callable[[], Iterable[inspect.Parameter]], settings: C
     try:
         yield
     except LedgerError as error:
-        said = str(error)
-        if (found := _NAMED.match(said)) and (flag := _flags(given()).get(found[found.lastgroup or 0])):
+        said, flags = str(error), _flags(given())
+        if (found := _NAMED.match(said)) and (flag := flags.get(found[found.lastgroup or 0])):
             error.args = (f"{said[: found.start(found.lastgroup or 0)]}{flag}{said[found.end() :]}",)
+        elif isinstance(error, InvalidEvent) and (flag := _flag_of(error.path, flags)):
+            error.args = (f"{flag}: {error.reason}",)
         elif (name := str(error.facts.get("setting", "")).removeprefix(_PREFIX).lower()) in settings:
             fact, _, step = said.replace(f"{_PREFIX}{name.upper()}", f"--{name.replace('_', '-')}", 1).partition("; ")
             error.args = (f"{fact}; {step.replace('set a valid value', _VALID).replace('unset it', 'leave it out')}",)
         raise
+
+
+def _flag_of(path: str, flags: Mapping[str, str]) -> str | None:
+    """Return the flag of a field that cannot be recorded, such as `scopes.0`: an option that is repeated gives one each time."""
+    field = path.partition(".")[0]
+    return flags.get(field) or flags.get(field.removesuffix("s"))
