@@ -10,64 +10,18 @@ from typing import Any
 import pytest
 
 from runfold import Ledger
-from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
+from runfold.importers.acts.kinds import CallEnded, ModelCalled, Place, Said, Used
 from runfold.importers.importing import import_paths
 from runfold.importers.otlp.spans import Span, items
 from runfold.importers.otlp.story import story_of
 from tests.importers.conftest import everything
-from tests.importers.otlp.conventions import AGENT, CONVENTIONS, QUESTION, RULES, Talk, ai_sdk, openinference
-from tests.importers.otlp.test_story import of, talk, told
+from tests.importers.otlp.conventions import AGENT, CONVENTIONS, QUESTION, Talk, ai_sdk, openinference
+from tests.importers.otlp.stories import expected, of, summary, talk, told
 from tests.importers.otlp.traces import agent, chat, lines, request, span
 from tests.importers.robustness.mutations import ODD, mutated
 from tests.promises.growth import TIMES, growth
 
 OTHERS = [name for name in CONVENTIONS if name != "opentelemetry"]
-
-
-def _parsed(arguments: Any) -> Any:
-    return json.loads(arguments) if isinstance(arguments, str) else arguments
-
-
-def summary(story: Story) -> dict[str, Any]:
-    """What a story says, whichever convention it was told by."""
-    words = {said.name: (said.role, words) for said, (_, words) in zip(of(story, Said), talk(story), strict=True)}
-    ended = {end.name: (end.how, None if end.how == "failed" else end.result) for end in of(story, CallEnded)}
-    calls = [
-        (call.provider_id, call.tool, _parsed(call.arguments), words.get(call.message), ended.get(call.name))
-        for call in of(story, Called)
-    ]
-    return {
-        "runs": [(run.agent, run.parent) for run in of(story, Began)],
-        "ends": [run.how for run in of(story, Ended)],
-        "talk": [said for said in talk(story) if said[0] != "tool"],
-        "calls": sorted(calls, key=str),
-        "used": [(used.tokens["input_tokens"], used.tokens["output_tokens"], used.model) for used in of(story, Used)],
-        "asked": [(call.provider, call.model) for call in of(story, ModelCalled)],
-    }
-
-
-def expected(made: Talk) -> dict[str, Any]:
-    return {
-        "runs": [(AGENT, None)],
-        "ends": ["completed"],
-        "talk": [("system", RULES), ("user", QUESTION), *(("assistant", step.text) for step in made.steps)],
-        "calls": sorted(
-            (
-                (
-                    call.id,
-                    call.tool,
-                    call.arguments,
-                    ("assistant", step.text),
-                    ("failed", None) if call.failed else ("succeeded", call.result),
-                )
-                for step in made.steps
-                for call in step.calls
-            ),
-            key=str,
-        ),
-        "used": [(*step.tokens, "gpt-4o") for step in made.steps],
-        "asked": [("openai", "gpt-4o") for _ in made.steps],
-    }
 
 
 @pytest.mark.parametrize("is_tight", [False, True])

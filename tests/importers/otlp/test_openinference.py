@@ -13,8 +13,7 @@ from runfold.importers.otlp.spans import Span, items
 from runfold.importers.otlp.story import story_of
 from runfold.importers.tally import Reports
 from tests.importers.otlp.conventions import Talk, openinference
-from tests.importers.otlp.test_conventions import expected, summary
-from tests.importers.otlp.test_story import of, talk, told
+from tests.importers.otlp.stories import expected, of, summary, talk, told
 from tests.importers.otlp.traces import request, span
 from tests.promises.growth import TIMES, growth
 

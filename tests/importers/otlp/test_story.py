@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from runfold.domain.parts import DataPart, ReasoningPart, TextPart
-from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Story, Used
+from runfold.domain.parts import DataPart, ReasoningPart
+from runfold.importers.acts.kinds import Began, Called, CallEnded, Ended, ModelCalled, Place, Said, Used
 from runfold.importers.otlp.meaning import kind_of, tokens_of
 from runfold.importers.otlp.spans import LogRecord, Span, SpanEvent, items
 from runfold.importers.otlp.story import TOLD_OTHERWISE, story_of
 from runfold.importers.otlp.thread import Tree, began_at
 from runfold.importers.tally import Reports
 from tests.importers.counted import counts_of
+from tests.importers.otlp.stories import of, talk, told
 from tests.importers.otlp.traces import (
     agent,
     answers,
@@ -23,7 +24,6 @@ from tests.importers.otlp.traces import (
     asks,
     attributes,
     chat,
-    logs,
     record,
     request,
     span,
@@ -32,31 +32,6 @@ from tests.importers.otlp.traces import (
     turn,
 )
 from tests.promises.growth import TIMES, growth
-
-
-def told(
-    *spans: dict[str, Any], records: tuple[dict[str, Any], ...] = (), conversation: str | None = None
-) -> tuple[Story, Reports]:
-    """The story of spans, and what was to be said of them."""
-    reports = Reports()
-    found = [
-        *items(request(*spans), Place("t.jsonl", 1), reports.take),
-        *items(logs(*records), Place("t.jsonl", 2), reports.take),
-    ]
-    of_spans = [item for item in found if isinstance(item, Span)]
-    story = story_of(conversation, of_spans, [item for item in found if isinstance(item, LogRecord)], reports.take)
-    assert story is not None
-    return story, reports
-
-
-def of(story: Story, kind: type) -> list[Any]:
-    """The acts of a kind."""
-    return [act for act in story.acts if isinstance(act, kind)]
-
-
-def talk(story: Story) -> list[tuple[str, str]]:
-    """Who said what."""
-    return [(said.role, "".join(part.text for part in said.parts if isinstance(part, TextPart))) for said in of(story, Said)]
 
 
 def key(number: int, trace: int = 1) -> tuple[str, str]:

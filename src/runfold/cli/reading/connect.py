@@ -105,11 +105,12 @@ def _address(database: "Database", role: RoleName, settings: "Settings") -> str:
     import psycopg
 
     from runfold.errors import UsageError
+    from runfold.sessions import connect_pinned
     from runfold.store.address import parts_of, waiting
 
     address = database.url_for(role, settings.tenant)
     try:
-        with psycopg.connect(waiting(address, settings.connect_timeout), autocommit=True) as connection:
+        with connect_pinned(waiting(address, settings.connect_timeout)) as connection:
             row = connection.execute("SELECT pg_catalog.current_setting('runfold.tenant', true)").fetchone()
         if row == (settings.tenant,):
             return address
