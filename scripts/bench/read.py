@@ -82,7 +82,8 @@ def main() -> None:
         ids = fill(ledger, asked.threads, asked.messages)
         place = stack.enter_context(service(own, "runfold_sdk", *SERVE))
         last = ledger.position()
-        reader, url = ledger.recorder.reader, own.embedded.url("postgres", "runfold_sdk")
+        reader, own_part = ledger.recorder.reader, ledger.recorder.reader.of("default")
+        url = own.embedded.url("postgres", "runfold_sdk")
         rates = in_turn(
             asked.rounds,
             {
@@ -92,7 +93,7 @@ def main() -> None:
                 "library_pages": lambda _: rate(lambda: by_library(ledger)),
                 "subscription": lambda _: rate(lambda: sum(1 for _ in ledger.subscribe(follow=False))),
                 "event_stream": lambda _: last / float(clients("catching_up", place, last)["seconds"]),
-                "one_thread": lambda number: rate(lambda: sum(1 for _ in reader.events(Filter(thread_id=ids[number])))),
+                "one_thread": lambda number: rate(lambda: sum(1 for _ in own_part.events(Filter(thread_id=ids[number])))),
                 "one_conversation": lambda number: rate(lambda: len(ledger.thread(ids[number]).messages())),
             },
         )
