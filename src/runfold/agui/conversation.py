@@ -20,7 +20,7 @@ from runfold.agui.wire_key import KEY, MESSAGE
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.parts import DataPart, Part, TextPart
 from runfold.domain.recorded import Recorded
-from runfold.domain.step import StatePatched, StateSnapshotTaken, patched_in_place
+from runfold.domain.step import SharedState, StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
 
 REDACTED = "[redacted]"
@@ -47,10 +47,7 @@ class Conversation:
     def __init__(self, hidden: Hidden | None = None) -> None:
         self.messages: dict[str, Spoken] = {}
         self.calls: dict[str, CallSpoken] = {}
-        self._state: Any = None
-        self._is_own = False
-        """Whether nobody else has the state, so that the next patch may change it."""
-        self.has_state = False
+        self._state = SharedState()
         self.written: dict[str, str] = {}
         """Of calls whose arguments were written piece by piece, those pieces."""
         self._hidden = dict(hidden or {})
@@ -100,19 +97,20 @@ class Conversation:
                 self._write(appended, recorded, subagent_run_id)
             case ToolSucceeded() | ToolFailed() | ToolCancelled() as ended:
                 self._answer(ended, recorded, subagent_run_id)
-            case StateSnapshotTaken() as taken:
-                self._state, self.has_state, self._is_own = taken.state, True, False
-            case StatePatched() as patched:
-                self._state = patched_in_place(self._state, patched, is_own=self._is_own)
-                self.has_state = self._is_own = True
+            case StateSnapshotTaken() | StatePatched() as changed:
+                self._state.evolve(changed)
             case _:
                 return
 
     @property
     def state(self) -> Any:
         """Return the shared state, which stays as it is."""
-        self._is_own = False
-        return self._state
+        return self._state.kept()
+
+    @property
+    def has_state(self) -> bool:
+        """Return whether there is one."""
+        return self._state.is_there
 
     def as_messages(self, after: int = 0, *, with_parts_of_calls: bool = True) -> list[dict[str, Any]]:
         """Return AG-UI's messages: all, or those added after a position; calls that are not whole among them, or not."""

@@ -108,6 +108,33 @@ class Started:
 
 
 @dataclass
+class SharedState:
+    """The state document that snapshots and patches make. Patches change it in place: copies would cost what all of them made."""
+
+    value: Any = None
+    """Is not to be kept: the next patch may change it."""
+    is_there: bool = False
+    """Whether there was a snapshot or a patch."""
+    _is_own: bool = False
+    """Whether it is nobody else's, neither an event's nor of who was given it to keep."""
+
+    def evolve(self, event: StateSnapshotTaken | StatePatched) -> None:
+        """Update the document by one event, which stays as it is."""
+        if isinstance(event, StateSnapshotTaken):
+            self.value, self._is_own = event.state, False
+        else:
+            patch = copy.deepcopy(list(event.patch))  # what it adds becomes a part of the state, which the next one may change
+            state = self.value if self._is_own else copy.deepcopy(self.value)
+            self.value, self._is_own = jsonpatch.JsonPatch(patch).apply(state, in_place=True), True
+        self.is_there = True
+
+    def kept(self) -> Any:
+        """Return the document, which stays as it is."""
+        self._is_own = False
+        return self.value
+
+
+@dataclass
 class Steps:
     """The steps of one run, where it is in its graph, and its state document."""
 
@@ -115,10 +142,17 @@ class Steps:
     steps: dict[str, Started] = field(default_factory=dict)
     model_calls: dict[str, Started] = field(default_factory=dict)
     node_id: str | None = None
-    state: Any = None
-    has_state: bool = False
-    _is_own: bool = False
-    """Whether the state is no event's, so that it may be changed: a copy per patch would make each cost what all have made."""
+    shared: SharedState = field(default_factory=SharedState)
+
+    @property
+    def state(self) -> Any:
+        """Return the state document, to be looked at: the next patch may change it."""
+        return self.shared.value
+
+    @property
+    def has_state(self) -> bool:
+        """Return whether the run has one of its own."""
+        return self.shared.is_there
 
     def start(self, event: StepStarted | ModelCallStarted) -> Events:
         """Start a step or a model call."""
@@ -187,10 +221,8 @@ class Steps:
                 self.node_id = event.node_id
             case EdgeTraversed():
                 self.node_id = event.to_node_id
-            case StateSnapshotTaken():
-                self.state, self.has_state, self._is_own = event.state, True, False
-            case StatePatched():
-                self.state, self._is_own = patched_in_place(self.state, event, is_own=self._is_own), True
+            case StateSnapshotTaken() | StatePatched():
+                self.shared.evolve(event)
             case _:
                 assert_never(event)
 
@@ -210,12 +242,6 @@ def _facts(started: StepStarted | ModelCallStarted) -> Mapping[str, str | None]:
     if isinstance(started, StepStarted):
         return {"step_name": started.name, "node_id": started.node_id}
     return {"provider": started.provider, "request_model": started.request_model}
-
-
-def patched_in_place(state: Any, patched: StatePatched, *, is_own: bool) -> Any:
-    """Return the state after a patch that was recorded, which is the same object; a copy of it where that is not one's own."""
-    patch = copy.deepcopy(list(patched.patch))  # what it adds becomes a part of the state, which the next one may change
-    return jsonpatch.JsonPatch(patch).apply(state if is_own else copy.deepcopy(state), in_place=True)
 
 
 def apply_patch(state: Any, patch: list[dict[str, Any]]) -> Any:

@@ -8,7 +8,7 @@ from runfold.domain.message import REDACTIONS, MessageState
 from runfold.domain.parts import TextPart
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunFailed
-from runfold.domain.step import StatePatched, StateSnapshotTaken, patched_in_place
+from runfold.domain.step import SharedState, StatePatched, StateSnapshotTaken
 from runfold.domain.tool_call import (
     CallStatus,
     ToolCalled,
@@ -139,17 +139,11 @@ class History:
 
     def state(self) -> Any:
         """The shared state document at the end of the path; an empty object where nobody set one."""
-        document: Any = {}
-        is_own = True
+        state = SharedState({})
         for recorded in self.events(("state.*",)):
-            match recorded.event:
-                case StateSnapshotTaken() as snapshot:
-                    document, is_own = snapshot.state, False
-                case StatePatched() as patched:
-                    document, is_own = patched_in_place(document, patched, is_own=is_own), True
-                case _:
-                    continue
-        return document
+            if isinstance(event := recorded.event, StateSnapshotTaken | StatePatched):
+                state.evolve(event)
+        return state.value
 
 
 def messages_left(events: Iterable[Recorded]) -> dict[str, MessageState]:

@@ -30,8 +30,9 @@ class Spool:
         self._files: dict[str, dict[str, None]] = defaultdict(dict)
         """By trace: the names of the files that hold some of it."""
         self._shares: dict[str, dict[str | None, list[int]]] = {}
-        self._digest: tuple[list[str], str] | None = None
         """By trace that names several conversations: which of its records are of each."""
+        self._digest: tuple[list[str], str] | None = None
+        """The traces of which a digest was asked last, and that."""
         self._generative: set[str] = set()
         self._end = 0
 
