@@ -43,17 +43,25 @@ class _Checked:
 
 
 @contextlib.contextmanager
-def serving(app: Starlette, port: int = 0) -> Iterator[str]:
+def serving(app: Starlette, port: int = 0, rest_seconds: float = 5) -> Iterator[str]:
     """The application on a free port of this machine, or on one that was free, in a thread of its own; its address.
 
-    What it sends to AG-UI's clients is checked, all of it, and what breaks a rule of AG-UI fails the test at the end.
+    A connection without a request is closed after `rest_seconds`. What it sends to AG-UI's clients is checked, all of it, and
+    what breaks a rule of AG-UI fails the test at the end.
     """
     listening = socket.socket()
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the loop of asyncio answers 40 ms late
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
     emitted = Emitted()
-    config = uvicorn.Config(_Checked(app, emitted), http=Connection, log_level="warning", lifespan="on", proxy_headers=False)
+    config = uvicorn.Config(
+        _Checked(app, emitted),
+        http=Connection,
+        log_level="warning",
+        lifespan="on",
+        proxy_headers=False,
+        timeout_keep_alive=rest_seconds,  # type: ignore[arg-type]  # it is given to call_later, which takes parts of a second
+    )
     server = StreamingServer(config, app.state.feed)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()

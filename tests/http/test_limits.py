@@ -122,7 +122,30 @@ def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(start: Start) ->
         assert is_closed(silent, 10)
 
 
+def test_a_body_that_comes_with_its_head_is_no_part_of_it(start: Start) -> None:
+    address = start(Limits(head_bytes=1024))
+    body = json.dumps({"agent_id": "support", "title": "a" * 5000}).encode()
+    with connect(address) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST /threads HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            answer = answer_of(connection)
+            assert answer is not None
+            assert answer.status == 201
+
+
 # Connections
+
+
+def test_a_connection_that_rests_is_closed_but_none_that_is_used(ledger: Ledger) -> None:
+    with serving(create_app(ledger, Anybody()), rest_seconds=0.5) as address, connect(address) as connection:
+        began = time.monotonic()
+        for _ in range(4):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert answer_of(connection) is not None
+            time.sleep(0.2)
+        assert not is_closed(connection, 0.05)
+        assert is_closed(connection, 10)
+        assert time.monotonic() - began >= 0.6 + 0.5, "since the last answer, and not since an earlier one"
 
 
 class Guest:

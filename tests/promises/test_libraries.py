@@ -8,7 +8,7 @@ import runfold
 SOURCES = sorted(Path(runfold.__file__).parent.rglob("*.py"))
 PUBLIC = {"_asdict", "_exit"}
 """Documented with the underscore: of named tuples, and of `os`."""
-OF_UVICORN = {"_unset_keepalive_if_required"}
+OF_UVICORN = {"_start_asgi_task"}
 """Held by tests/http/test_uvicorn.py."""
 
 

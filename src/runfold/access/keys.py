@@ -95,6 +95,8 @@ class Keys:
         self._bucket = bucket
         self._denials = denials or Denials(ledger)
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._proven: dict[str, tuple[str, _Held, float]] = {}
+        self._forgets_at = 0.0
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._watch = KeyWatch(self._read_one, ledger.command_executor.clock)
@@ -102,15 +104,12 @@ class Keys:
 
     async def caller(self, asking: Asking, scope: Scope) -> Caller:
         """Return the key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
-        shown = asking.signed_in or _shown(asking)
-        if isinstance(shown, str):
-            self._refuse(asking, scope, shown)
-        key_id, secret = (shown.key_id, "") if isinstance(shown, SignedIn) else (shown.id, shown.secret)
-        known, is_proven = await (self._find_signed_in(shown) if isinstance(shown, SignedIn) else self._find(shown))
-        now, stream = self._ledger.command_executor.clock(), key_stream(key_id)
-        judged = known or _Held("", Security(stream), None)
-        if (fault := judged.fault(secret, now, is_proven=is_proven)) is not None or known is None:
-            self._refuse(asking, scope, fault or "unknown", known, key_id)
+        now, lately = self._ledger.command_executor.clock(), self._lately(asking)
+        if lately is not None and lately[1].state.status(now) == "active":
+            key_id, known = lately
+        else:
+            key_id, known = await self._admitted(asking, scope, now)
+        stream = known.state.id
         if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
             self._refuse(asking, scope, "revoked", known, key_id)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
@@ -120,6 +119,34 @@ class Keys:
             self._denials.add(asking, known.tenant_id, "scope_missing", scope, key_id)
             raise ScopeMissing(key_id, scope)
         return known.caller
+
+    def _lately(self, asking: Asking) -> tuple[str, _Held] | None:
+        """Return the key that who shows the same text had within the last second: it need not be proven anew."""
+        shown = asking.authorization
+        found = self._proven.get(shown[0]) if len(shown) == 1 and asking.signed_in is None else None
+        return (found[0], found[1]) if found is not None and time.monotonic() < found[2] else None
+
+    async def _admitted(self, asking: Asking, scope: Scope, now: datetime) -> tuple[str, _Held]:
+        """Return the id of a good key, and the key. Raises KeyRefused, LedgerUnavailable."""
+        shown = asking.signed_in or _shown(asking)
+        if isinstance(shown, str):
+            self._refuse(asking, scope, shown)
+        key_id, secret = (shown.key_id, "") if isinstance(shown, SignedIn) else (shown.id, shown.secret)
+        known, is_proven = await (self._find_signed_in(shown) if isinstance(shown, SignedIn) else self._find(shown))
+        judged = known or _Held("", Security(key_stream(key_id)), None)
+        if (fault := judged.fault(secret, now, is_proven=is_proven)) is not None or known is None:
+            self._refuse(asking, scope, fault or "unknown", known, key_id)
+        if isinstance(shown, Shown):
+            self._remember(asking.authorization[0], key_id, known)
+        return key_id, known
+
+    def _remember(self, text: str, key_id: str, held: _Held) -> None:
+        """Remember for the rest of a second whose key a text is; texts are kept no longer than two."""
+        now = time.monotonic()
+        if now >= self._forgets_at:
+            self._proven.clear()
+            self._forgets_at = now + BELIEVED_SECONDS
+        self._proven[text] = key_id, held, self._known[key_id].until
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from runfold.access.admission import Connections
 from runfold.access.asking import Access
@@ -16,7 +17,6 @@ from runfold.access.limits import Limits, Tally
 from runfold.api.table import COMMANDS, DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.domain.catalogue import event_types
 from runfold.feed.shared import Feed
-from runfold.http import problems
 from runfold.http.agents.agent import AgentSource, agents_of
 from runfold.http.clients import AsClientsCame, Clients, PublicHosts
 from runfold.http.document import openapi
@@ -59,6 +59,19 @@ CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", 
 CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
 
 
+class Service(Starlette):
+    """Our routes and middleware, without the layers that Starlette puts around them for errors, which each request goes through:
+    a route answers what it raises, and `Observed`, around all, what nobody foresaw.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application with its middleware around it."""
+        app: ASGIApp = self.router
+        for made, given, named in reversed(self.user_middleware):
+            app = made(app, *given, **named)
+        return app
+
+
 def create_app(
     ledger: Ledger,
     access: Access | None = None,
@@ -81,10 +94,9 @@ def create_app(
     server.work = _work(ledger, agents or {}, server.limits)
     if server.work is not None:
         feed.when_closed.append(ledger.command_executor.tell_stored(feed.fresh.stored))
-    app = Starlette()
+    app = Service()
     pages = _page_routes(events.event_routes(server, feed)) if ledger.settings.pages else []
     app.router = IndexedRouter([*_routes(server, feed, counts), *docs.docs_routes(described), *pages], lifespan=_while_serving)
-    problems.add_handlers(app)
     _add_middleware(app, ledger.settings, counts)
     feed.when_closed.append(server.progress.close)
     app.state.server, app.state.feed, app.state.connections = server, feed, Connections(server.limits)

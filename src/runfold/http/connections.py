@@ -7,6 +7,7 @@ connection is closed to make room for a new one, the longest idle first.
 """
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runfold.access.admission import Connections
 from runfold.access.limits import Limits
+from runfold.http.answer_transport import AnswerTransport
 from runfold.http.problems import raw_problem
 
 EXTENSION = "runfold.connection"
@@ -54,9 +56,13 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
         self._raw_bytes = self._body_bytes = 0
         self._head_of_body, self._is_known = b"", False
+        self._is_whole = False
+        """Whether a request has ended in the piece that is parsed."""
         self._lingered: int | None = None
         self._fault: Refusal | None = None
+        self._rests_since: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
     # What comes in
@@ -72,7 +78,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the registry, and cancel the timers."""
         self._others.leave(self)
-        for timer in (self._head_timer, self._write_timer):
+        for timer in (self._head_timer, self._rest_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -90,18 +96,17 @@ class Connection(HttpToolsProtocol):
             self._take(data[start : start + PIECE_BYTES])
 
     def _take(self, piece: bytes) -> None:
-        if self._in_head and self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
-        was_in_head = self._in_head
+        was_in_head, self._is_whole, self._rests_since = self._in_head, False, None
         self._parse(piece)
-        if was_in_head and self._in_head:
+        if was_in_head and self._in_head and not self._is_whole:
             self._head_bytes += len(piece)
         elif not was_in_head:
             self._raw_bytes += len(piece)
         self._require_bounded()
+        if self._in_head and self._head_timer is None and not self.is_answering:  # as never where a request comes in one piece
+            self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
 
     def _parse(self, piece: bytes) -> None:
-        self._unset_keepalive_if_required()
         while piece:
             try:
                 self.parser.feed_data(piece)
@@ -161,7 +166,10 @@ class Connection(HttpToolsProtocol):
         """Take a header or a trailer. Raises ValueError for too many, which stops the parser."""
         if self._is_known:
             return
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         if len(self.headers) > self.limits.headers:
             self._fault = self._head_too_large
             raise ValueError(self._fault)
@@ -183,8 +191,8 @@ class Connection(HttpToolsProtocol):
             self._head_timer = None
         self._others.is_busy(self)
         super().on_headers_complete()
-        self.cycle.transport = AnswerTransport(self)  # type: ignore[assignment]  # what a cycle does with its transport
-        self.scope["extensions"][EXTENSION]["request"] = self.cycle
+        self.cycle.transport = AnswerTransport(self.transport, self.loop, self.end_answer)  # type: ignore[assignment]  # what a cycle does with its transport
+        self.scope["extensions"][EXTENSION]["request"] = weakref.ref(self.cycle)
         if self.parser.should_upgrade() and (framing := [header for header in self.headers if header[0] in _FRAMING]):
             end = () if self.parser.should_keep_alive() else ((b"connection", b"close"),)
             lines = [b"%b: %b\r\n" % header for header in (*framing, *end)]
@@ -200,16 +208,31 @@ class Connection(HttpToolsProtocol):
         if self._head_of_body:  # it is not: the body is still to be parsed
             return
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._is_whole = True, 0, True
 
     def on_response_complete(self) -> None:
-        """Count the answer, and mark the connection as idle where no other request waits."""
-        if self._lingered is not None:
-            self.server_state.total_requests += 1
+        """Count the answer, and begin with the next request that waits, or let the connection rest."""
+        self.server_state.total_requests += 1
+        if self._lingered is not None or self.transport.is_closing():
             return
-        super().on_response_complete()
-        if not self.pipeline:
-            self._others.is_idle(self)
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._others.is_idle(self)
+        self._rests_since = self.loop.time()
+        if self._rest_timer is None:  # one timer for many requests: to set one for each takes longer than to look at the time
+            self._rest_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_rested)
+
+    def _close_if_rested(self) -> None:
+        self._rest_timer = None
+        if self._rests_since is None:
+            return
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest_timer = self.loop.call_later(left, self._close_if_rested)
+        else:
+            self.transport.close()
 
     @property
     def is_answering(self) -> bool:
@@ -268,7 +291,7 @@ class Connection(HttpToolsProtocol):
             return
         self._lingered = 0
         self._others.is_idle(self, silent=True)
-        self._unset_keepalive_if_required()
+        self._rests_since = None
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -313,15 +336,3 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
         if self.carries_stream:
             self.loop.call_later(STOP_SECONDS, self.transport.abort)
-
-
-class AnswerTransport:
-    """The transport as an answer uses it. How the connection ends after the answer, the connection itself decides."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.write = connection.transport.write
-        self.is_closing = connection.transport.is_closing
-
-    def close(self) -> None:
-        self._connection.end_answer()

@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 from runfold.access.accept import takes
 from runfold.domain.event import refusal
@@ -49,6 +49,8 @@ _log = structlog.get_logger("runfold.http")
 _AGAIN = "repeat the request with the same ids"
 _OPERATOR = "the operator finds the reason in the server's log, and with `runfold projections` and `runfold doctor`"
 _RESERVED = frozenset(SCHEMA["properties"])
+_BEGUN = "runfold.begun"
+"""In the scope of a request whose answer has begun."""
 
 
 def problem(
@@ -131,27 +133,56 @@ def _offered(request: Request) -> list[str]:
     return sorted({method for route in fitting if route.path == path for method in route.methods or ()})
 
 
-def add_handlers(app: Starlette) -> None:
-    """Turn every error into a problem: ours, those of validation, those of routing, and unexpected ones."""
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(LedgerError, _ledger_error)
-    app.add_exception_handler(ValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _routing)
-    app.add_exception_handler(Exception, _unexpected)
+def note_begun(scope: Scope) -> None:
+    """Remember that the answer to a request has begun."""
+    scope[_BEGUN] = True
 
 
-async def _ledger_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LedgerError)  # noqa: S101  it is registered for these
-    return of_ledger(request, error)
+def has_begun(scope: Scope) -> bool:
+    """Whether the answer to a request has begun: then it can be no other one."""
+    return _BEGUN in scope
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ValidationError)  # noqa: S101  it is registered for these
-    return of_ledger(request, refusal(error))
+async def answer(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with an error as a problem: with ours, and with those of validation and of routing.
+
+    Raises the error where it is none of these, and where an answer has begun.
+    """
+    if has_begun(scope) or (response := _foreseen(Request(scope), error)) is None:
+        raise error
+    let_go(error)
+    await response(scope, receive, send)
 
 
-async def _routing(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  it is registered for these
+def let_go(error: BaseException) -> None:
+    """Let an error that was dealt with forget its way: who waited for it knows it too, and all of a request would stay in that
+    cycle."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+
+
+async def answer_unexpected(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Log what nobody foresaw, and say no more than that it happened."""
+    request = Request(scope)
+    _log.error("request failed", path=request.url.path, exc_info=error)
+    detail = "unexpected server error (logged); safe to retry with the same ids"
+    response = problem(request, "Unexpected", 500, detail, {}, {"Connection": "close"})  # as the server does after such an error
+    if not has_begun(scope):
+        await response(scope, receive, send)
+
+
+def _foreseen(request: Request, error: Exception) -> Response | None:
+    if isinstance(error, LedgerError):
+        return of_ledger(request, error)
+    if isinstance(error, ValidationError):
+        return of_ledger(request, refusal(error))
+    if isinstance(error, HTTPException):
+        return _routing(request, error)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it, and it is no fault of ours that a log should tell of
+    return None
+
+
+def _routing(request: Request, error: HTTPException) -> Response:
     details = {
         404: "unknown path; GET /openapi.json lists all paths",
         405: f"{request.method} is not allowed on this path; the header Allow lists what is",
@@ -161,13 +192,3 @@ async def _routing(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(_offered(request))
     name = {404: "PathNotFound", 405: "MethodNotAllowed"}.get(error.status_code, "RequestRefused")
     return problem(request, name, error.status_code, details.get(error.status_code, str(error.detail)), {}, headers)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    _log.error("request failed", path=request.url.path, exc_info=error)
-    detail = "unexpected server error (logged); safe to retry with the same ids"
-    return problem(request, "Unexpected", 500, detail, {}, {"Connection": "close"})  # the server closes it after such an error
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=400)  # nobody reads it, and it is no fault of ours that a log should tell of

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
+from runfold.http import problems
 from runfold.http.routing import NamedRoute
 
 
@@ -71,10 +73,16 @@ class IndexedRouter(Router):
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to its route."""
         if scope["type"] != "http" or scope.get("root_path") or (found := self.find(scope["method"], scope["path"])) is None:
-            await super().app(scope, receive, send)
+            await self._as_starlette(scope, receive, send)
             return
         route, ids = found
         scope.setdefault("router", self)
         scope["route"], scope["endpoint"] = route, route.endpoint
         scope["path_params"] = {**scope.get("path_params", {}), **ids}
         await route.app(scope, receive, send)
+
+    async def _as_starlette(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().app(scope, receive, send)
+        except HTTPException as error:
+            await problems.answer(error, scope, receive, send)

@@ -19,6 +19,7 @@ from runfold.domain.event import refusal
 from runfold.domain.first_fault import failing_fast, require_known
 from runfold.domain.times import DayCounts, parse_time
 from runfold.errors import InvalidEvent, UsageError
+from runfold.http import problems
 from runfold.proofs.receipt import ToldEvent
 from runfold.queries.lists.parameters import Parameter
 
@@ -130,11 +131,14 @@ class NamedRoute(Route):
 
 
 def _answering(handler: Handler) -> ASGIApp:
-    """Return the application that answers with what a handler returns; what it raises, the one around all routes answers."""
+    """Return the application that answers with what a handler returns, or with the problem that it raises."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await handler(Request(scope, receive, send))
-        await response(scope, receive, send)
+        try:
+            response = await handler(Request(scope, receive, send))
+            await response(scope, receive, send)
+        except Exception as error:
+            await problems.answer(error, scope, receive, send)
 
     return app
 

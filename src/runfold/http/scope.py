@@ -48,13 +48,13 @@ def connection_of(scope: Any) -> Connection | None:
 
 def rest_of_body(scope: Any) -> bytes | None:
     """What has come of a request's body and nobody has read, if that is all the rest; None where it was cut off."""
-    found = _known(scope).get("request")
+    found = _cycle(scope)
     return None if found is None or found.more_body else bytes(found.body)
 
 
 def whole_body(scope: Any) -> bytes | None:
     """Take a request's body where all of it has come and nobody has read of it; None where there is more to wait for."""
-    found = _known(scope).get("request")
+    found = _cycle(scope)
     if found is None or found.more_body:
         return None
     body, found.body = bytes(found.body), bytearray()
@@ -63,11 +63,16 @@ def whole_body(scope: Any) -> bytes | None:
 
 def answered_early(scope: Any) -> bool:
     """Whether an answer is given before all of the body is here; the connection then ends with it."""
-    found = _known(scope).get("request")
+    found = _cycle(scope)
     if found is None or not found.more_body:
         return False
     found.keep_alive = False
     return True
+
+
+def _cycle(scope: Any) -> Any | None:
+    found = _known(scope).get("request")
+    return None if found is None else found()
 
 
 def _known(scope: Any) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """The metrics of one process: the requests that it answers, what it appends, and the event streams that it feeds."""
 
+import bisect
+import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runfold.feed.shared import Feed
+from runfold.http.problems import answer_unexpected, note_begun
 from runfold.http.scope import answered_early
 from runfold.store.appending.appender import Appender
 
@@ -19,26 +25,19 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Metrics:
+class Metrics(Collector):
     """The counters of one application, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        by = ("method", "operation")
-        self._requests = Counter("runfold_http_requests", "HTTP requests answered.", (*by, "status"), registry=self.registry)
-        self._seconds = Histogram(
-            "runfold_http_request_duration_seconds",
-            "Time from the request to the end of its answer; event streams are not included.",
-            by,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
         self.open = 0
         """Requests in progress."""
         Gauge("runfold_http_requests_in_progress", "HTTP requests in progress.", registry=self.registry).set_function(
             lambda: self.open
         )
-        self._counts: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._counts: Counter[tuple[str, str, int]] = Counter()
+        self._durations: dict[tuple[str, str], _Durations] = {}
+        self.registry.register(self)
         Gauge("runfold_info", "The version of this Runfold; the value is always 1.", ("version",), registry=self.registry).labels(
             metadata.version("runfold")
         ).set(1)
@@ -46,17 +45,49 @@ class Metrics:
 
     def answered(self, method: str, operation: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `seconds` is None for an event stream, whose duration says nothing."""
-        kind = method if method in _METHODS else "other", operation, status
-        if kind not in self._counts:  # to look up what has some labels takes longer than to count it
-            self._counts[kind] = self._requests.labels(*kind[:2], str(status)), self._seconds.labels(*kind[:2])
-        requests, duration = self._counts[kind]
-        requests.inc()
+        method = method if method in _METHODS else "other"
+        self._counts[method, operation, status] += 1
+        durations = self._durations.get((method, operation))
+        if durations is None:
+            durations = self._durations[method, operation] = _Durations()
         if seconds is not None:
-            duration.observe(seconds)
+            durations.add(seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many requests were answered, and how long that took.
+
+        They are counted here and not by the library's own counters, whose locks take longer than all else that is counted.
+        """
+        by = ("method", "operation")
+        requests = CounterMetricFamily("runfold_http_requests", "HTTP requests answered.", labels=(*by, "status"))
+        for (*kind, status), count in self._counts.copy().items():
+            requests.add_metric([*kind, str(status)], count)
+        yield requests
+        about = "Time from the request to the end of its answer; event streams are not included."
+        seconds = HistogramMetricFamily("runfold_http_request_duration_seconds", about, labels=by)
+        for named, durations in self._durations.copy().items():
+            seconds.add_metric(named, *durations.buckets())
+        yield seconds
+
+
+class _Durations:
+    """How long requests took, in buckets."""
+
+    def __init__(self) -> None:
+        self._counts, self._total = [0] * (len(_SECONDS) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect.bisect_left(_SECONDS, seconds)] += 1
+        self._total += seconds
+
+    def buckets(self) -> tuple[list[tuple[str, float]], float]:
+        """Return how many took so long or less, and how long all took together."""
+        bounds = map(floatToGoString, (*_SECONDS, math.inf))
+        return list(zip(bounds, map(float, itertools.accumulate(self._counts)), strict=True)), self._total
 
 
 class Observed:
-    """The middleware that counts requests."""
+    """The middleware around all: it counts requests, and answers for those that fail as nobody foresaw."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
@@ -71,6 +102,7 @@ class Observed:
         async def sent(message: Message) -> None:
             nonlocal status, is_stream
             if message["type"] == "http.response.start":
+                note_begun(scope)
                 answered_early(scope)
                 status = message["status"]
                 kinds = (value for name, value in message.get("headers", ()) if name.lower() == b"content-type")
@@ -80,6 +112,9 @@ class Observed:
         self.metrics.open += 1
         try:
             await self.app(scope, receive, sent)
+        except Exception as error:
+            await answer_unexpected(error, scope, receive, sent)
+            raise
         finally:
             self.metrics.open -= 1
             operation = getattr(scope.get("route"), "name", NO_OPERATION)

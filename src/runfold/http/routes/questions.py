@@ -18,6 +18,7 @@ from runfold.api.words import word_of
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.problems import let_go
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of, worded
 from runfold.http.server_state import ServerState
 from runfold.queries.lists.paging import DEFAULT_LIMIT, Paging, Waiting, limit
@@ -105,6 +106,7 @@ def _handler(server: ServerState, route: QuestionRoute) -> Handler:
             except ReadModelBehind as behind:
                 if is_last or behind.fact is not None or not asking.waits(route):  # a table of another version is not waited for
                     raise
+                let_go(behind)
                 asking = asking._replace(pinned=behind.wanted)
                 with server.waiting(ledger.caller) as require_good:
                     is_last = not await server.progress.reached(behind.name, behind.wanted, until)
