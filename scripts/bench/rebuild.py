@@ -58,7 +58,10 @@ def appending(ledger: Ledger, seconds: float, done: threading.Event) -> tuple[fl
 
 
 def beside(ledger: Ledger, url: str, seconds: int) -> tuple[float, dict[str, float]]:
-    """The same while `runfold rebuild` is at work in this machine, which is not over before as much is folded as was appended."""
+    """The same while `runfold rebuild` is at work in this machine, for so many seconds, or until it is over.
+
+    As long as somebody appends it gives way, and has more to fold; so it is over only after the appends are.
+    """
     done = threading.Event()
     words = ["-m", "runfold.cli.main", "--json", "rebuild", "--all", "--workers", "2"]
     environment = {**os.environ, "RUNFOLD_DATABASE_URL": url, "RUNFOLD_LOG_LEVEL": "warning"}
@@ -123,7 +126,7 @@ def main() -> None:
         )
         small, large = small_and_large(own, ledger, min(SMALL, count // 2))
         alone, alone_times = appending(ledger, 1 if asked.short else 5, threading.Event())
-        during, during_times = beside(ledger, url, 2 if asked.short else 0)
+        during, during_times = beside(ledger, url, 2 if asked.short else 20)
     report.figures = {
         "events": count,
         "projections": len(everything),

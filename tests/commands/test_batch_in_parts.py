@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import sys
+import time
 
 import pytest
 
@@ -67,6 +69,22 @@ def test_the_next_part_is_built_while_one_is_on_its_way(ledger: Ledger, other: L
     assert batch.appended == 4
     assert texts(other.run(run.id)) == ["one", "two", "three", "four"]
     assert run.add_message("user", "five").receipt.version == 7
+
+
+def test_a_part_is_on_its_way_before_its_thread_goes_on(ledger: Ledger, other: Ledger, run: Run) -> None:
+    before, interval = other.now.reader.head().position, sys.getswitchinterval()
+    sys.setswitchinterval(60)  # who computes keeps the interpreter to itself
+    try:
+        with ledger.batch() as batch:
+            for _ in range(200):
+                batch.run(run.id).add_message("user", "x" * 2000)
+            batch.submit_store()
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                pass
+            assert other.now.reader.head().position == before + 200
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_leaving_the_block_waits_for_the_part_that_is_on_its_way(ledger: Ledger, other: Ledger, run: Run) -> None:

@@ -119,7 +119,7 @@ class CommandExecutor:
     def submit_collected(self, session: Session, answer: Callable[[Receipt], T]) -> Submitted[T]:
         """Do the same without waiting for it: others' batches that come now are stored with it."""
         submitted = self._put_collected(session, answer)
-        self.appender.wake()
+        self.appender.send()
         return submitted
 
     def append_alone(self, session: Session, require: Callable[[], None]) -> Receipt:

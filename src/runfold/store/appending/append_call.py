@@ -6,7 +6,7 @@ takes longer than the server does.
 
 import os
 import select
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -87,10 +87,22 @@ class AppendCall:
 
     # One at a time
 
-    def __call__(self, rows: Collection[Row], watched: Mapping[StreamKey, int], salts: bytes) -> Placed | Conflicts:
-        """Append, or tell what stands in the way. After any other error than psycopg.Error the connection is of no use."""
+    def __call__(
+        self,
+        rows: Collection[Row],
+        watched: Mapping[StreamKey, int],
+        salts: bytes,
+        when_sent: Callable[[], object] | None = None,
+    ) -> Placed | Conflicts:
+        """Append, or tell what stands in the way. After any other error than psycopg.Error the connection is of no use.
+
+        `when_sent` is called once the server has been sent all of it.
+        """
         statement, packed = self._packed(rows, watched, salts)
         self._send(statement.alone, packed)
+        if when_sent is not None:
+            self._flush()
+            when_sent()
         return _outcome(self._loaded(self._answer(ExecStatus.TUPLES_OK)))
 
     # Several on their way

@@ -50,6 +50,8 @@ class Writer:
         """Called with each connection before anything is appended over it. It may raise psycopg.Error."""
         self.when_stored: Callable[[int, bytes, datetime], object] | None = None
         """Called with the position, id and time of the last event of what was stored. It must not wait."""
+        self.when_sent: Callable[[], object] | None = None
+        """Called once: when the next events are on their way. It must not wait."""
 
     def append(
         self,
@@ -140,7 +142,8 @@ class Writer:
         try:
             if self._call is None:
                 self._call = AppendCall(connection)
-            return self._call(rows, watched, salts or new_salts(len(rows)))
+            when_sent, self.when_sent = self.when_sent, None
+            return self._call(rows, watched, salts or new_salts(len(rows)), when_sent)
         except psycopg.Error:
             raise
         except BaseException:  # an interrupt: what is still answered would be taken for the answer to the next call
