@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from runfold import Ledger, Settings
@@ -14,6 +16,7 @@ from runfold.importers import recording
 from runfold.importers.importing import import_paths
 from runfold.importers.recording import Recording
 from tests.importers.conftest import SessionFile, everything, text, tool_use
+from tests.waiting import until
 
 PROGRAM = """
 import sys, time
@@ -30,14 +33,26 @@ with Ledger.open(url) as ledger:
 
 
 def _import_and_kill(ledger: Ledger, url: str, format: str, path: Path, after: int) -> None:
-    """Import in another process, and kill it once so many events are in, before all are."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, url, format, str(path), str(after)])
-    try:
-        while ledger.position() < after and process.poll() is None:
-            time.sleep(0.002)
-    finally:
-        process.kill()
-        process.wait()
+    """Import in another process, and kill it once so many events are in, before all are.
+
+    What it had sent by then is stored all the same, so that is waited for.
+    """
+    ledger.position()
+    with psycopg.connect(url, autocommit=True) as connection:
+        before = _sessions(connection)
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, url, format, str(path), str(after)])
+        try:
+            while ledger.position() < after and process.poll() is None:
+                time.sleep(0.002)
+        finally:
+            process.kill()
+            process.wait()
+        until(lambda: _sessions(connection) <= before, otherwise=lambda: "the server still works for the process that was killed")
+
+
+def _sessions(connection: psycopg.Connection[Any]) -> set[int]:
+    found = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()").fetchall()
+    return {pid for (pid,) in found}
 
 
 @pytest.mark.fault("A1")
