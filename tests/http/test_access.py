@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from runfold import Ledger, Settings
+from runfold.access import keys
 from runfold.access.denials import Denials
 from runfold.access.keys import Keys, keys_of_all
 from runfold.api.route import MISSING, Route
@@ -283,6 +284,15 @@ def test_an_id_that_can_be_none_is_not_found_and_says_nothing_of_sql(client: htt
         answer = client.request(verb, path, headers=headers)
         assert answer.status_code == 404, answer.text
         assert not any(word in answer.text.split('"instance"')[0] for word in ("SELECT", "psycopg", "syntax", "Traceback"))
+
+
+def test_a_secret_is_kept_for_no_longer_than_it_is_believed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "BELIEVED_SECONDS", 0.2)
+    access, text = Keys(ledger), make_key(ledger, "runs:read")
+    with serving(create_app(ledger, access)) as address, httpx2.Client(base_url=address, timeout=30) as client:
+        assert client.get("/threads/thread_1", headers=with_key(text)).status_code == 404
+        assert soon(lambda: read_key(text).secret not in repr(vars(access)))
+        assert client.get("/threads/thread_1", headers=with_key(text)).status_code == 404
 
 
 # How often

@@ -96,7 +96,6 @@ class Keys:
         self._denials = denials or Denials(ledger)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._proven: dict[str, tuple[str, _Held, float]] = {}
-        self._forgets_at = 0.0
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._watch = KeyWatch(self._read_one, ledger.command_executor.clock)
@@ -141,12 +140,12 @@ class Keys:
         return key_id, known
 
     def _remember(self, text: str, key_id: str, held: _Held) -> None:
-        """Remember for the rest of a second whose key a text is; texts are kept no longer than two."""
-        now = time.monotonic()
-        if now >= self._forgets_at:
-            self._proven.clear()
-            self._forgets_at = now + BELIEVED_SECONDS
-        self._proven[text] = key_id, held, self._known[key_id].until
+        """Remember for the rest of a second whose key a text is. For longer none is kept, whether others come or not."""
+        if (known := self._known.get(key_id)) is None:
+            return  # so many others were asked for meanwhile
+        if not self._proven:
+            asyncio.get_running_loop().call_later(BELIEVED_SECONDS, self._proven.clear)
+        self._proven[text] = key_id, held, known.until
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""
