@@ -49,6 +49,11 @@ class _Held:
         status = self.state.status(now)
         return None if status == "active" else status
 
+    @property
+    def key_id(self) -> str:
+        """Return its id."""
+        return key_id_of(self.state.id)
+
     @cached_property
     def caller(self) -> Caller:
         """Whoever shows the key."""
@@ -57,7 +62,7 @@ class _Held:
             self.tenant_id,
             self.state.key.owner,
             scopes=frozenset(self.state.key.scopes),
-            api_key=key_id_of(self.state.id),
+            api_key=self.key_id,
         )
 
 
@@ -95,7 +100,8 @@ class Keys:
         self._bucket = bucket
         self._denials = denials or Denials(ledger)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._proven: dict[str, tuple[str, _Held, float]] = {}
+        self._proven: dict[str, tuple[_Held, float]] = {}
+        """By what was shown: the key that it proves, and until when that is believed."""
         self._looking: dict[tuple[str, bool], asyncio.Task[_Known]] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._watch = KeyWatch(self._read_one, ledger.command_executor.clock)
@@ -103,49 +109,48 @@ class Keys:
 
     async def caller(self, asking: Asking, scope: Scope) -> Caller:
         """Return the key's owner, in its tenant. Raises KeyRefused, ScopeMissing, TooManyRequests, LedgerUnavailable."""
-        now, lately = self._ledger.command_executor.clock(), self._lately(asking)
-        if lately is not None and lately[1].state.status(now) == "active":
-            key_id, known = lately
-        else:
-            key_id, known = await self._admitted(asking, scope, now)
-        stream = known.state.id
-        if (known.tenant_id, stream) in self._ledger.command_executor.revoked_keys:
-            self._refuse(asking, scope, "revoked", known, key_id)
+        known = self._lately(asking) or await self._admitted(asking, scope)
+        if (known.tenant_id, known.state.id) in self._ledger.command_executor.revoked_keys:
+            self._refuse(asking, scope, "revoked", known)
         if known.bucket is not None and (seconds := known.bucket.take(time.monotonic())):
-            self._denials.add(asking, known.tenant_id, "too_many", scope, key_id)
+            self._denials.add(asking, known.tenant_id, "too_many", scope, known.key_id)
             raise TooManyRequests(self._ledger.settings.requests_a_second, seconds)
         if not known.state.allows(scope):
-            self._denials.add(asking, known.tenant_id, "scope_missing", scope, key_id)
-            raise ScopeMissing(key_id, scope)
+            self._denials.add(asking, known.tenant_id, "scope_missing", scope, known.key_id)
+            raise ScopeMissing(known.key_id, scope)
         return known.caller
 
-    def _lately(self, asking: Asking) -> tuple[str, _Held] | None:
-        """Return the key that who shows the same text had within the last second: it need not be proven anew."""
+    def _lately(self, asking: Asking) -> _Held | None:
+        """Return the good key that who shows the same text had within the last second: it need not be proven anew."""
         shown = asking.authorization
         found = self._proven.get(shown[0]) if len(shown) == 1 and asking.signed_in is None else None
-        return (found[0], found[1]) if found is not None and time.monotonic() < found[2] else None
+        if found is None or time.monotonic() >= found[1]:
+            return None
+        held = found[0]
+        return held if held.fault("", self._ledger.command_executor.clock(), is_proven=True) is None else None
 
-    async def _admitted(self, asking: Asking, scope: Scope, now: datetime) -> tuple[str, _Held]:
-        """Return the id of a good key, and the key. Raises KeyRefused, LedgerUnavailable."""
+    async def _admitted(self, asking: Asking, scope: Scope) -> _Held:
+        """Return a good key. Raises KeyRefused, LedgerUnavailable."""
         shown = asking.signed_in or _shown(asking)
         if isinstance(shown, str):
             self._refuse(asking, scope, shown)
         key_id, secret = (shown.key_id, "") if isinstance(shown, SignedIn) else (shown.id, shown.secret)
         known, is_proven = await (self._find_signed_in(shown) if isinstance(shown, SignedIn) else self._find(shown))
         judged = known or _Held("", Security(key_stream(key_id)), None)
-        if (fault := judged.fault(secret, now, is_proven=is_proven)) is not None or known is None:
-            self._refuse(asking, scope, fault or "unknown", known, key_id)
+        fault = judged.fault(secret, self._ledger.command_executor.clock(), is_proven=is_proven)
+        if fault is not None or known is None:
+            self._refuse(asking, scope, fault or "unknown", known)
         if isinstance(shown, Shown):
-            self._remember(asking.authorization[0], key_id, known)
-        return key_id, known
+            self._remember(asking.authorization[0], known)
+        return known
 
-    def _remember(self, text: str, key_id: str, held: _Held) -> None:
+    def _remember(self, text: str, held: _Held) -> None:
         """Remember for the rest of a second whose key a text is. For longer none is kept, whether others come or not."""
-        if (known := self._known.get(key_id)) is None:
+        if (known := self._known.get(held.key_id)) is None:
             return  # so many others were asked for meanwhile
         if not self._proven:
             asyncio.get_running_loop().call_later(BELIEVED_SECONDS, self._proven.clear)
-        self._proven[text] = key_id, held, known.until
+        self._proven[text] = held, known.until
 
     def watch(self, caller: Caller, ended: Ended) -> Callable[[], None]:
         """Call `ended` when the caller's key was revoked or has expired; call what is returned to be told no more."""
@@ -162,12 +167,10 @@ class Keys:
         self._watch.close()
         await self._denials.close()
 
-    def _refuse(
-        self, asking: Asking, scope: Scope, reason: Denied, known: _Held | None = None, key_id: str | None = None
-    ) -> NoReturn:
+    def _refuse(self, asking: Asking, scope: Scope, reason: Denied, known: _Held | None = None) -> NoReturn:
         """Say no, and no more than that. What was said of a key that was never made is not recorded."""
         tenant_id = known.tenant_id if known is not None else self._ledger.caller.tenant_id
-        self._denials.add(asking, tenant_id, reason, scope, key_id if known is not None else None)
+        self._denials.add(asking, tenant_id, reason, scope, None if known is None else known.key_id)
         raise _refused()
 
     async def _find(self, shown: Shown) -> tuple[_Held | None, bool]:

@@ -13,31 +13,25 @@ class AnswerTransport:
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, end_answer: Callable[[], None]) -> None:
         self._to, self._loop, self._end_answer = transport, loop, end_answer
         self.is_closing = transport.is_closing
-        self._head: bytes | None = None
-        self._soon: asyncio.Handle | None = None
         self._has_begun = False
+        self._held: tuple[bytes, asyncio.Handle] | None = None
+        """The head that waits, and what ends the waiting."""
 
     def write(self, data: bytes) -> None:
-        if self._head is not None:
-            self._to.writelines((self._taken(), data))
-        elif self._has_begun:
+        if not self._has_begun:
+            self._has_begun, self._held = True, (data, self._loop.call_soon(self._flush))
+        elif self._held is None:
             self._to.write(data)
         else:
-            self._has_begun, self._head = True, data
-            self._soon = self._loop.call_soon(self._flush)
+            self._flush(data)
 
     def close(self) -> None:
         self._flush()
         self._end_answer()
 
-    def _flush(self) -> None:
-        if self._head is not None:
-            self._to.write(self._taken())
-
-    def _taken(self) -> bytes:
-        head, soon = self._head, self._soon
-        assert head is not None  # noqa: S101
-        assert soon is not None  # noqa: S101
-        soon.cancel()
-        self._head = self._soon = None
-        return head
+    def _flush(self, *more: bytes) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            head, flushing = held
+            flushing.cancel()
+            self._to.writelines((head, *more))

@@ -164,10 +164,11 @@ async def answer_unexpected(error: Exception, scope: Scope, receive: Receive, se
     """Log what nobody foresaw, and say no more than that it happened."""
     request = Request(scope)
     _log.error("request failed", path=request.url.path, exc_info=error)
+    if has_begun(scope):
+        return
     detail = "unexpected server error (logged); safe to retry with the same ids"
     response = problem(request, "Unexpected", 500, detail, {}, {"Connection": "close"})  # as the server does after such an error
-    if not has_begun(scope):
-        await response(scope, receive, send)
+    await response(scope, receive, send)
 
 
 def _foreseen(request: Request, error: Exception) -> Response | None:

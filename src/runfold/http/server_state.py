@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from runfold.access.asking import Access
 from runfold.access.key_watch import Ended
-from runfold.access.limits import SMALL_BODY, BytesInFlight, Hold, Limits, Pools, Tally
+from runfold.access.limits import BytesInFlight, Hold, Limits, Pools, Tally
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.domain.values import digest
@@ -175,8 +175,6 @@ class ServerState:
 
     async def parsed(self, request: Request, raw: bytes, parse: Callable[[Request, bytes], T]) -> T:
         """Return what `parse` makes of a body; a large one is parsed in a thread. Raises as `parse`, and TooLarge, TooBusy."""
-        if len(raw) <= min(SMALL_BODY, self.limits.body_values):  # as mostly
-            return parse(request, raw)
 
         def work() -> T:
             bodies.require_few_values(raw, self.limits.body_values)

@@ -5,7 +5,7 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
@@ -82,8 +82,12 @@ class _Durations:
 
     def buckets(self) -> tuple[list[tuple[str, float]], float]:
         """Return how many took so long or less, and how long all took together."""
-        bounds = map(floatToGoString, (*_SECONDS, math.inf))
-        return list(zip(bounds, map(float, itertools.accumulate(self._counts)), strict=True)), self._total
+        return _buckets((*_SECONDS, math.inf), self._counts), self._total
+
+
+def _buckets(bounds: Iterable[float], counts: Iterable[int]) -> list[tuple[str, float]]:
+    """Return how many there were up to each bound, from how many there were up to it and above the one before."""
+    return list(zip(map(floatToGoString, bounds), map(float, itertools.accumulate(counts)), strict=True))
 
 
 class Observed:
@@ -137,10 +141,7 @@ def of_appender(appender: Appender) -> Iterator[Metric]:
     for name, (about, count) in counts.items():
         yield CounterMetricFamily(name, about, value=count)
     yield GaugeMetricFamily("runfold_append_queue_commands", "Commands waiting to be stored.", value=len(appender.queue))
-    buckets, total = [], 0
-    for size, count in tally.batches.items():
-        total += count
-        buckets.append(("+Inf" if size == math.inf else f"{size:.1f}", total))
+    buckets = _buckets(tally.batches, tally.batches.values())
     yield HistogramMetricFamily(
         "runfold_append_batch_events", "Events stored in one transaction.", buckets=buckets, sum_value=tally.events
     )

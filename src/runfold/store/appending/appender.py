@@ -49,7 +49,7 @@ class Appender:
         self._wake = threading.Condition(threading.Lock())
         self._idle = self._roused = True
         self._is_parked = True
-        self._is_on_its_way = threading.Event()
+        self._on_its_way = threading.Event()
         self._thread: threading.Thread | None = None
         self._sender: LoopSender | None = None
         """Appends in an event loop; then it has the turn."""
@@ -87,11 +87,11 @@ class Appender:
         Who goes on at once with work of its own holds the interpreter for 5 ms at a time, and the thread would wait for it at
         each step of the sending: what is to be done meanwhile by the server, it did only afterwards.
         """
-        self._is_on_its_way.clear()
-        self._writer.when_sent = self._is_on_its_way.set
+        self._on_its_way.clear()
+        self._writer.when_sent = self._on_its_way.set
         self.wake()
         if running_loop() is None and self._sender is None:
-            self._is_on_its_way.wait(_LOOK_SECONDS)
+            self._on_its_way.wait(_LOOK_SECONDS)
 
     def help(self) -> None:
         """Append one batch in this thread, unless another is at it."""
