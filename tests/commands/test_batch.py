@@ -1,5 +1,8 @@
 """Many commands, one transaction."""
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from runfold import (
     RunNotFound,
     VersionConflict,
 )
+from runfold.domain.message import MessageAdded
 from runfold.errors import UsageError
 from runfold.handles.ledgers.batch import Batch
 
@@ -164,3 +168,34 @@ def test_what_a_batch_collected_and_did_not_store_is_nowhere_after_its_end(
         with pytest.raises((UsageError, LedgerUnavailable), match=r"the batch (has ended|is void)"):
             store()
     assert [recorded.type for recorded in other.events() if recorded.type == "message.added"] == []
+
+
+def stored(ledger: Ledger, run: Run) -> weakref.ref[MessageAdded]:
+    """What is known of an event once the batch that stored it is over: with others, in parts, of a new thread."""
+    with ledger.batch() as batch:
+        thread = batch.create_thread(agent_id="support")
+        thread.start_run().add_message("user", "Hello")
+        batch.run(run.id).add_message("user", "Where is my order?")
+        batch.store()
+        batch.run(run.id).add_message("assistant", "On its way.")
+        return weakref.ref(next(each.event for each in batch.collected() if type(each.event) is MessageAdded))
+
+
+def refused(ledger: Ledger, run: Run) -> weakref.ref[MessageAdded]:
+    with contextlib.suppress(RunNotFound), ledger.batch() as batch:
+        batch.run(run.id).add_message("user", "Hello")
+        held = weakref.ref(next(each.event for each in batch.collected() if type(each.event) is MessageAdded))
+        batch.run("run_none").add_message("user", "Hello")
+    return held
+
+
+@pytest.mark.parametrize("ended", [stored, refused])
+def test_what_a_batch_collected_goes_with_it(
+    ledger: Ledger, run: Run, ended: Callable[[Ledger, Run], weakref.ref[MessageAdded]]
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        assert ended(ledger, run)() is None
+    finally:
+        gc.enable()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runfold import Ledger, Thread
-from runfold.commands.batch import CommandBatch
+from runfold.commands.collected import Collected
 from runfold.commands.thread_heads import GrowingHeads, Heads, ThreadHeads
 from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused
@@ -134,21 +134,21 @@ def many_threads(ledger: Ledger, thread_id: str, number: int) -> None:
 def test_commands_of_a_thread_take_in_each_event_a_few_times_however_many_there_are(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, commands: Commands
 ) -> None:
-    taken, number, take_in, collected = 0, 40, Tree.evolve, CommandBatch.collected_of_tree
+    taken, number, take_in, collected = 0, 40, Tree.evolve, Collected.of_tree
 
     def counted(tree: Tree, recorded: Recorded) -> None:
         nonlocal taken
         taken += 1
         take_in(tree, recorded)
 
-    def counted_too(batch: CommandBatch, after: int = 0) -> Iterator[Recorded]:
+    def counted_too(events: Collected, after: int = 0) -> Iterator[Recorded]:
         nonlocal taken
-        for recorded in collected(batch, after):
+        for recorded in collected(events, after):
             taken += 1
             yield recorded
 
     thread_id = ledger.create_thread(agent_id="support").id
     monkeypatch.setattr(Tree, "evolve", counted)
-    monkeypatch.setattr(CommandBatch, "collected_of_tree", counted_too)
+    monkeypatch.setattr(Collected, "of_tree", counted_too)
     commands(ledger, thread_id, number)
     assert taken <= 5 * number + 10

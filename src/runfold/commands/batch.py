@@ -1,73 +1,29 @@
 """Many commands, one transaction: all of them are recorded, or none."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from runfold.commands.answers import require_same
 from runfold.commands.cached_streams import CachedStreams, LoadRequired
 from runfold.commands.caller import Caller, metadata_of
+from runfold.commands.collected import Collected, ReaderWithNew, is_of_new_thread
 from runfold.commands.executor import CommandExecutor
 from runfold.commands.plan import HeadName, Plan
 from runfold.commands.session import Session
 from runfold.commands.stored_parts import StoredParts
 from runfold.commands.submitted import Receipt, Submitted, known
 from runfold.commands.thread_heads import GrowingHeads
-from runfold.domain.event import AlreadyRecorded, is_of_type, refusal
+from runfold.domain.event import AlreadyRecorded, refusal
 from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.store.appending.told import told_of_recorded
-from runfold.store.codec import StreamKey, as_recorded
-from runfold.store.datastore import Datastore
-from runfold.store.reading.reader import LATEST, TREE_TYPES, TenantReader
-from runfold.store.unlocked import Row
+from runfold.store.codec import as_recorded
+from runfold.store.reading.reader import TenantReader
 
 T = TypeVar("T")
-
-_AFTER_ALL = 2**61
-_TREE = ""
-"""No stream has this name."""
-
-
-class ReaderWithNew(TenantReader):
-    """Reads the log as it will be once the batch is stored: what is collected stands after all that is recorded."""
-
-    def __init__(self, datastore: Datastore, batch: "CommandBatch") -> None:
-        super().__init__(datastore, batch.tenant_id)
-        self._batch = batch
-
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Row]:
-        """Do what `Reader.rows` says, with all that was submitted. Raises LedgerError."""
-        self._batch.parts.wait()
-        return super().rows(query, parameters)
-
-    def stream(
-        self,
-        stream: str,
-        *,
-        after_version: int = 0,
-        up_to_version: int = LATEST,
-        up_to: int = LATEST,
-        types: tuple[str, ...] = (),
-    ) -> Iterator[Recorded]:
-        """Return a stream's events in order, the collected ones last."""
-        if not self._batch.is_unstored(stream):
-            yield from super().stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
-        for recorded in self._batch.collected_of(stream):
-            wanted = not types or any(is_of_type(recorded.type, name) for name in types)
-            if after_version < recorded.version <= up_to_version and wanted:
-                yield recorded
-
-    def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
-        """Return the events that shape a thread's tree, the collected ones last."""
-        stored = self.recorded_tree(thread_id, after, up_to)
-        return stored + [new for new in self._batch.collected_of_tree() if new.thread_id == thread_id]
-
-    def recorded_tree(self, thread_id: str, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
-        """Return those of them that the log has."""
-        return [] if self._batch.is_unstored(thread_id) else super().tree(thread_id, after=after, up_to=up_to)
 
 
 class CommandBatch:
@@ -80,21 +36,16 @@ class CommandBatch:
         """
         self._executor, self._caller = executor, caller
         self._new_thread = new_thread
-        self._has_stored = False
         self.tenant_id = caller.tenant_id
-        self.reader = ReaderWithNew(executor.recorder.store, self)
-        is_new = None if new_thread is None else self._is_new
+        self.parts = StoredParts()
+        """What became of what was stored, or is on its way."""
+        is_new = None if new_thread is None else partial(is_of_new_thread, new_thread)
+        self.reader = ReaderWithNew(executor.recorder.store, self.tenant_id, self.parts, is_new)
         self._states = CachedStreams(executor.recorder.reader, most=2**31, take=executor.take, is_new=is_new)
         self._session = self._new_session()
         self._default_metadata = self._session.metadata
-        self.parts = StoredParts()
-        """What became of what was stored, or is on its way."""
         self._heads: dict[HeadName, str | None] = {}
         """Those of which a command expects something, and where they were before it."""
-        self._places: dict[str, list[int]] = {}
-        """Where the collected events of a stream stand among all; those that shape a tree under `_TREE`."""
-        self._placed = 0
-        """How many of what is collected have a place there: they get it when somebody looks."""
 
     def __len__(self) -> int:
         return len(self._session.rows)
@@ -109,10 +60,9 @@ class CommandBatch:
             session.next_command(metadata_of(plan.envelope, self._caller) if plan.envelope else self._default_metadata)
             receipt = self._decide(plan, session, before)
         except (LedgerError, ValidationError) as error:
-            ours = refusal(error) if isinstance(error, ValidationError) else error
             if len(session.rows) != before:
-                self.parts.fail(ours)  # half of the command is in the states: they are no longer to be believed
-            raise ours from None
+                self.parts.fail(_ours(error))  # half of the command is in the states: they are no longer to be believed
+            raise _ours(error) from None
         if head:  # of a refused command nothing stays
             self._heads.setdefault(head, stood_at)
         return plan.answer(receipt)
@@ -183,51 +133,22 @@ class CommandBatch:
         """Forget what was collected: whoever asks in the batch from now on is told what the log has."""
         self._begin_anew()
 
-    def is_unstored(self, stream: str) -> bool:
-        """Return whether the log has nothing of a stream, because its thread is new and still to be stored."""
-        return self._new_thread is not None and not self._has_stored and self._is_new((self.tenant_id, stream))
-
     def collected(self) -> Iterator[Recorded]:
         """Return what is collected, as if it were recorded now, after everything else."""
-        return self._collected_at(range(len(self._session.rows)))
-
-    def collected_of(self, stream: str) -> Iterator[Recorded]:
-        """Return what is collected of one stream."""
-        return self._collected_at(self._places_of(stream))
-
-    def collected_of_tree(self, after: int = 0) -> Iterator[Recorded]:
-        """Return what is collected of the events that shape a tree, after so many of them."""
-        return self._collected_at(self._places_of(_TREE)[after:])
-
-    def _collected_at(self, places: Iterable[int]) -> Iterator[Recorded]:
-        session, now = self._session, self._executor.clock()
-        for place in places:
-            row, event = session.rows[place], session.events[place]
-            yield Recorded(
-                _AFTER_ALL + place,
-                row.stream,
-                row.version,
-                event,
-                row.event_id,
-                row.tenant_id,
-                row.thread_id,
-                now,
-                row.schema_version,
-                row.context,
-                row.metadata,
-            )
+        return self.reader.collected.all()
 
     def _new_session(self) -> Session:
         session = self._executor.session({}, self._states, self._caller, self.reader)
+        collected = self.reader.collected = Collected(session.rows, session.events, self._executor.clock)
         tenant_id, known_heads, log = self.tenant_id, self._executor.heads, self.reader.recorded_tree
         session.heads_of = GrowingHeads(
-            lambda thread_id: known_heads.found(tenant_id, thread_id, partial(log, thread_id)), self.collected_of_tree
+            lambda thread_id: known_heads.found(tenant_id, thread_id, partial(log, thread_id)), collected.of_tree
         ).of
         return session
 
     def _begin_anew(self) -> None:
-        self._session, self._heads, self._places, self._placed = self._new_session(), {}, {}, 0
-        self._has_stored = True
+        self._session, self._heads = self._new_session(), {}
+        self.reader.is_unstored = None
 
     def _log(self) -> TenantReader:
         """Return what reads the log alone, with all that was submitted."""
@@ -261,23 +182,9 @@ class CommandBatch:
                 last = session.rows[-1]
                 return Receipt(last.stream, 0, last.version, None, added, tuple(session.events[before:]))
 
-    def _is_new(self, key: StreamKey) -> bool:
-        """A run or an approval is of the new thread; another thread may be there."""
-        return key[1] == self._new_thread or not key[1].startswith("thread_")
-
-    def _places_of(self, stream: str) -> Sequence[int]:
-        rows = self._session.rows
-        for place in range(self._placed, len(rows)):
-            row = rows[place]
-            self._places.setdefault(row.stream, []).append(place)
-            if row.type in TREE_TYPES:
-                self._places.setdefault(_TREE, []).append(place)
-        self._placed = len(rows)
-        return self._places.get(stream, ())
-
     def _recorded_before(self, repeated: AlreadyRecorded, before: int) -> Receipt:
         """`before` is how much was collected before the command that repeats something."""
-        session, places = self._session, self._places_of(repeated.stream)
+        session, places = self._session, self.reader.collected.places_of(repeated.stream)
         nth = repeated.version - session.rows[places[0]].version if places else -1  # a stream's versions follow each other
         if 0 <= nth < len(places) and places[nth] < before:
             require_same(repeated, session.events[places[nth]])
@@ -286,3 +193,7 @@ class CommandBatch:
         require_same(repeated, found.event)
         told = partial(told_of_recorded, [found])
         return Receipt(repeated.stream, found.position, found.version, found.recorded_at, 0, told_by=told)
+
+
+def _ours(error: LedgerError | ValidationError) -> LedgerError:
+    return refusal(error) if isinstance(error, ValidationError) else error

@@ -18,7 +18,8 @@ class StoredParts:
         self._receipt: Receipt | None = None
         self._appended = 0
         self._on_its_way: Submitted[Receipt | None] | None = None
-        self._why_void: Exception | None = None
+        self._why_void: str | None = None
+        """What an error said that ended it: itself it would hold the frames that it came through, and they the batch."""
         self._has_ended = False
 
     @property
@@ -50,7 +51,7 @@ class StoredParts:
             try:
                 self.take(part.result())
             except Exception as error:
-                self._on_its_way, self._why_void = None, error
+                self._on_its_way, self._why_void = None, str(error)
                 raise
         self.require_whole()
 
@@ -77,7 +78,7 @@ class StoredParts:
 
     def fail(self, error: Exception) -> None:
         """Let nothing more be stored."""
-        self._why_void = error
+        self._why_void = str(error)
 
     def end(self) -> None:
         """Let nothing more be collected: nobody would store it."""
