@@ -111,7 +111,7 @@ class CommandRoute(Route):
         method: Callable[..., Plan[Any]] = inspect.unwrap(self.method)
         return method
 
-    @property
+    @cached_property
     def handle_ids(self) -> tuple[str, ...]:
         """The names in the path that identify the handle; the others are arguments."""
         return _IDS[self.kind]
@@ -129,11 +129,12 @@ class CommandRoute(Route):
 
     def handle(self, ledger: LedgerHandle, ids: Mapping[str, str]) -> Handle:
         """Return the handle that the ids in a path identify."""
-        if not self.handle_ids:
+        names, kind = self.handle_ids, self.kind
+        if not names:
             return ledger
-        if issubclass(self.kind, Child):
-            return self.kind(ids[self.handle_ids[1]], ledger.executor, ids["run_id"])
-        return self.kind(ids[self.handle_ids[0]], ledger.executor)
+        if issubclass(kind, Child):
+            return kind(ids[names[1]], ledger.executor, ids["run_id"])
+        return kind(ids[names[0]], ledger.executor)
 
     def ids(self, handle: Any) -> dict[str, str]:
         """Return the ids in the path that identify a handle."""

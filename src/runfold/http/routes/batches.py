@@ -3,8 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import orjson
 from pydantic import BaseModel
@@ -34,8 +33,7 @@ DECIDE: Scope = "approvals:decide"
 _RUN = "/runs/{run_id}"
 
 
-@dataclass(frozen=True)
-class BatchCommand:
+class BatchCommand(NamedTuple):
     """One command of a batch: its route, the ids in its path, and its arguments."""
 
     route: CommandRoute
@@ -163,6 +161,7 @@ _OF_RUN = [
     if route.path.startswith(f"{_RUN}/")
 ]
 _NAMED_OF_RUN = {route.name: route for route, _ in _OF_RUN}
+_IDS_BESIDE = {route.name: {*route.path_names} - {"run_id"} for route, _ in _OF_RUN}
 
 
 def _command(number: int, item: Item, ids: Mapping[str, str]) -> BatchCommand:
@@ -183,12 +182,12 @@ def _by_name(at: str, item: Item) -> tuple[CommandRoute, Mapping[str, str]]:
     if route is None:
         known = ", ".join(sorted(_NAMED_OF_RUN))
         raise InvalidEvent(f"{at}.name", f"{given[:80]!r} is not a command of a run; expected one of {known}")
-    expected = [name for name in route.path_names if name != "run_id"]
-    if wrong := sorted({*item.ids} ^ {*expected}):
-        ids = f"the ids {', '.join(expected)}" if expected else "no ids"
-        raise InvalidEvent(
-            f"{at}.ids.{wrong[0][:80]}", f"is {'missing' if wrong[0] in expected else 'unknown'}; {route.name} takes {ids}"
-        )
+    expected = _IDS_BESIDE[route.name]
+    if item.ids.keys() != expected:
+        wrong = min(item.ids.keys() ^ expected)
+        ids = f"the ids {', '.join(sorted(expected))}" if expected else "no ids"
+        fault = "missing" if wrong in expected else "unknown"
+        raise InvalidEvent(f"{at}.ids.{wrong[:80]}", f"is {fault}; {route.name} takes {ids}")
     return route, item.ids
 
 
