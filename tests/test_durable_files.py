@@ -13,9 +13,9 @@ from tests.rooms import full_disk
 @pytest.mark.parametrize("over", [True, False])
 def test_a_file_is_private_and_replaced_only_where_that_is_wanted(tmp_path: Path, over: bool) -> None:
     file = tmp_path / "kept"
-    write_whole(file, b"first", over=over)
+    assert write_whole(file, b"first", over=over)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    write_whole(file, b"second", over=over, mode=0o644)
+    assert write_whole(file, b"second", over=over, mode=0o644) is over
     assert file.read_bytes() == (b"second" if over else b"first")
     assert stat.S_IMODE(file.stat().st_mode) == (0o644 if over else 0o600)
     assert list(tmp_path.iterdir()) == [file]

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(file: Path, content: bytes, *, over: bool = True, mode: int = 0o600) -> None:
-    """Write a file, and force it and its name to disk; unless `over`, one that is there by then stays.
+def write_whole(file: Path, content: bytes, *, over: bool = True, mode: int = 0o600) -> bool:
+    """Write a file, and force it and its name to disk; unless `over`, one that is there by then stays. Return whether it is ours.
 
     Raises OSError, which names the file, and leaves nothing half written.
     """
+    is_ours = True
     try:
         descriptor, passing = tempfile.mkstemp(prefix=f".{file.name[:100]}.", dir=file.parent)
         try:
@@ -23,14 +24,17 @@ def write_whole(file: Path, content: bytes, *, over: bool = True, mode: int = 0o
             if over:
                 os.replace(passing, file)  # noqa: PTH105  beside os.link
             else:
-                with contextlib.suppress(FileExistsError):
+                try:
                     os.link(passing, file)
+                except FileExistsError:
+                    is_ours = False
             force(file.parent)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(passing)  # noqa: PTH108
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from error
+    return is_ours
 
 
 def force(path: Path) -> None:

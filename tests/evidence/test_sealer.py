@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from runfold import Ledger, Settings
 from runfold.child import NICE, give_way
@@ -48,7 +49,9 @@ def test_events_are_sealed_in_their_order_under_a_signed_root(settings: Settings
         record(ledger)
         (sealer,) = sealers(ledger)
         head = ledger.position()
-        assert sealer.seal_all() == head
+        with structlog.testing.capture_logs() as told:
+            assert sealer.seal_all() == head
+        assert [line["file"] for line in told] == [str(settings.seal_key_file)]
         with psycopg.connect(ledger.database.sealer_url or "", autocommit=True) as connection:
             leaves = [Leaf(*row) for row in connection.execute(LEAVES)]
             (tree,) = stored_trees(connection)

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import structlog
 from cryptography.fernet import Fernet
 
 from runfold import Ledger
@@ -14,7 +15,10 @@ from runfold.store.sealed_secrets import SealedSecrets
 def test_a_secret_is_made_once_and_read_only_with_the_key(ledger: Ledger, tmp_path: Path) -> None:
     store, file = ledger.recorder.store, tmp_path / "home" / "keys"
     secrets = SealedSecrets(file, store)
-    made = secrets.secret("default", "webhook_a", 1)
+    with structlog.testing.capture_logs() as told:
+        made = secrets.secret("default", "webhook_a", 1)
+        secrets.secret("default", "webhook_b", 1)
+    assert [line["file"] for line in told] == [str(file)], "who does not know of the file keeps no copy of it"
     assert made == SealedSecrets(file, store).secret("default", "webhook_a", 1)
     assert len({made, *(secrets.secret(*of) for of in (("default", "webhook_a", 2), ("acme", "webhook_a", 1)))}) == 3
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runfold.durable_files import write_whole
 from runfold.errors import SecretSealed, UsageError
 from runfold.file_errors import why
+from runfold.logs import logger
 from runfold.store.datastore import Datastore
 from runfold.store.queries import named_queries
 
@@ -77,7 +78,9 @@ class SealedSecrets:
             if found := self._rows("all", {}):
                 raise SecretSealed(found[0]["webhook_id"], str(self._key_file))
             self._key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(self._key_file, Fernet.generate_key() + b"\n", over=False)
+            if write_whole(self._key_file, Fernet.generate_key() + b"\n", over=False):
+                step = "give all machines the same file, and keep a copy apart from the database: no secret is read without it"
+                logger().info("the key of signing secrets was made", file=str(self._key_file), next_step=step)
         try:
             keys = [Fernet(line.strip()) for line in self._key_file.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from runfold.durable_files import write_whole
 from runfold.errors import SealingRefused
 from runfold.file_errors import why
+from runfold.logs import logger
 from runfold.proofs.note import ED25519, Checkpoint, Key, NoteRefused, Signed, public_key, read_note, signature_line
 
 SEED_BYTES = 32
@@ -65,7 +66,9 @@ def read_signer(file: Path, *, may_make: bool) -> Signer:
         if not may_make:
             fact = f"the log was sealed before, and its signing keys are not in {file}"
             raise SealingRefused(fact, "put the file back, or see `runfold seal rotate --help` for keys that were lost")
-        _write_whole(file, [os.urandom(SEED_BYTES)], over=False)
+        if _write_whole(file, [os.urandom(SEED_BYTES)], over=False):
+            step = "keep a copy of it apart from the database: only who has it can seal the log on"
+            logger().info("signing keys were made", file=str(file), next_step=step)
     return Signer([Ed25519PrivateKey.from_private_bytes(seed) for seed in _seeds(file)])
 
 
@@ -101,6 +104,6 @@ def _seeds(file: Path) -> list[bytes]:
     return seeds
 
 
-def _write_whole(file: Path, seeds: Sequence[bytes], *, over: bool) -> None:
+def _write_whole(file: Path, seeds: Sequence[bytes], *, over: bool) -> bool:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_whole(file, b"".join(base64.b64encode(seed) + b"\n" for seed in seeds), over=over)
+    return write_whole(file, b"".join(base64.b64encode(seed) + b"\n" for seed in seeds), over=over)
