@@ -7,6 +7,9 @@ import pytest
 
 from runfold import Ledger, Run
 
+LISTS: dict[str, list[dict[str, Any]]] = {"/messages": [{}, {"role": "user"}], "/compactions": [{}], "/steps": [{}]}
+"""Lists that are computed whole, and what they can be narrowed by."""
+
 
 @pytest.fixture
 def told(ledger: Ledger) -> Run:
@@ -51,14 +54,30 @@ def test_the_last_messages_stay_the_last_while_others_are_added(client: httpx2.C
     assert [message["id"] for message in first["items"] + after["items"]] == ["msg_6", "msg_5", "msg_4", "msg_3"]
 
 
-def test_a_page_does_not_go_on_the_other_way_round(client: httpx2.Client, told: Run) -> None:
-    path = f"/runs/{told.id}/messages"
-    for order, other in (("asc", "desc"), ("desc", "asc")):
-        cursor = client.get(path, params={"limit": 2, "order": order}).json()["next_cursor"]
-        answer = client.get(path, params={"limit": 2, "order": other, "cursor": cursor})
-        assert answer.status_code == 400, answer.text
-        assert "go on in the order of the page before" in answer.text
-    assert client.get(path, params={"order": "up"}).status_code in {400, 422}
+def test_a_cursor_goes_on_in_the_list_that_it_is_of_alone(client: httpx2.Client, ledger: Ledger, told: Run) -> None:
+    """Another list, other filters, the other order, another run: there the same place is that of another item."""
+    thread = ledger.thread(told.view().thread_id)
+    other = thread.start_run(parent=told)
+    for name in ("other", "third"):
+        thread.put_head(name, other.id)
+    asked = [
+        (f"/{of}{what}", {**ways, **narrowed})
+        for of in (f"runs/{told.id}", f"runs/{other.id}", f"threads/{thread.id}")
+        for what, narrowings in LISTS.items()
+        for narrowed in narrowings
+        for ways in ({}, {"order": "desc"})
+    ]
+    asked += [(f"/threads/{thread.id}/heads", {})]
+    first = [(client.get(path, params={"limit": 1, **said}), path, said) for path, said in asked]
+    begun = [(answer.json()["next_cursor"], path, said) for answer, path, said in first if answer.status_code == 200]
+    cursors = [cursor for cursor, _, _ in begun if cursor]
+    assert len(cursors) == len(set(cursors)) >= 15
+    for cursor in cursors:
+        for own, path, said in begun:
+            answer = client.get(path, params={"limit": 1, **said, "cursor": cursor})
+            assert answer.status_code == (200 if cursor == own else 400), (path, said, answer.text)
+            assert cursor == own or "go on as the page before was asked for" in answer.text
+    assert client.get(f"/runs/{told.id}/messages", params={"order": "up"}).status_code in {400, 422}
 
 
 def test_messages_are_asked_for_from_the_end_in_python_too(told: Run, ledger: Ledger) -> None:

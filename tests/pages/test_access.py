@@ -250,7 +250,7 @@ def test_every_answer_forbids_the_browser_all_but_ours(signed_client: httpx2.Cli
 def test_a_wrong_address_and_a_wrong_way_are_pages_too(signed_client: httpx2.Client) -> None:
     nowhere, wrong = signed_client.get("/ui/nowhere/at/all"), signed_client.post(PAGE)
     assert (nowhere.status_code, "Nothing is at this address" in nowhere.text) == (404, True)
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
     for at, said in (("999999999", "is not in the ledger"), ("yesterday", "neither a position nor a time")):
         refused = signed_client.get(f"{PAGE}?at={at}")
         assert (refused.status_code, said in refused.text, "as it is now" in refused.text) == (400, True, True), refused.text

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, create_model
 from pydantic_core import CoreSchema
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -112,13 +112,12 @@ class Operation:
 
 
 class NamedRoute(Route):
-    """A route with a name and one method, whose handler parses the request by itself."""
+    """A route with a name and one method, whose handler parses the request by itself. With GET comes HEAD."""
 
     methods: set[str]
 
     def __init__(self, name: str, verb: str, path: str, handler: Handler) -> None:
         super().__init__(path, handler, methods=[verb], name=name)
-        self.methods = {verb}  # without the HEAD that every GET would get
         self.app = _answering(handler)
         parts = enumerate(path.split("/"))
         self.places = tuple((place, part[1:-1]) for place, part in parts if part.startswith("{"))
@@ -136,11 +135,20 @@ def _answering(handler: Handler) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await handler(Request(scope, receive, send))
+            if scope["method"] == "HEAD" and isinstance(response, StreamingResponse):
+                response = _head_of(response)
             await response(scope, receive, send)
         except Exception as error:
             await problems.answer(error, scope, receive, send)
 
     return app
+
+
+def _head_of(stream: StreamingResponse) -> Response:
+    """Return what is said before a stream. What it would send may never end, so nothing of it is made."""
+    head = Response(None, stream.status_code)
+    head.raw_headers = stream.raw_headers
+    return head
 
 
 def route_of(operation: Operation, handler: Handler) -> NamedRoute:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from runfold.domain.security import Scope
 from runfold.pages.asking import ledger_of, past_of
+from runfold.pages.screen import READS
 from runfold.pages.server import server_of
 from runfold.pages.session import COOKIE, FORM_COOKIE, cookie, form_token, signed_in
 from runfold.pages.words import FILTERS, Given, shown
@@ -45,7 +46,7 @@ class Frame:
     def __init__(self, request: Request) -> None:
         self.request = request
         # Who sent a form is shown what came of it; the address of that is no page, and has no moment to link to.
-        self.past = past_of(request) if request.method == "GET" else None
+        self.past = past_of(request) if request.method in READS else None
         self._ledger = ledger_of(request)
         self.is_signed_in = signed_in(request) is not None
         self.path = request.url.path

@@ -21,7 +21,7 @@ _USED = (
 async def _page(request: Request) -> Response:
     """A sign-in address is good once, and for ten minutes; without a token it is the page that takes a key."""
     token = request.query_params.get("token")
-    if token is None:
+    if token is None or request.method == "HEAD":  # to ask for a head uses nothing up
         return await sign_in(request, status=200)
     key = await session.redeem(request, token[: session.LONGEST_TEXT])
     if key is None:

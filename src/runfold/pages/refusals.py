@@ -15,7 +15,7 @@ from runfold.errors import KeyRefused, LedgerError, MomentNotPrepared, ReadModel
 from runfold.pages import session
 from runfold.pages.asking import ledger_of
 from runfold.pages.drawing import Frame, draw
-from runfold.pages.screen import Answer, Screen
+from runfold.pages.screen import READS, Answer, Screen
 from runfold.pages.server import server_of
 
 _log = structlog.get_logger("runfold.pages")
@@ -50,7 +50,7 @@ async def of_error(request: Request, error: LedgerError) -> Response:
     """Draw an error of the ledger: some have a page of their own, which leads on."""
     match error:
         case KeyRefused():
-            was_sent = "" if request.method == "GET" else " Nothing was done: sign in, and send it again."
+            was_sent = "" if request.method in READS else " Nothing was done: sign in, and send it again."
             return await sign_in(request, f"{error.fact[:1].upper()}{error.fact[1:]}.{was_sent}")
         case ReadModelBehind():
             return await not_folded(request, error)
@@ -95,7 +95,7 @@ async def refused(request: Request, status: int, title: str, detail: str, ways: 
 
 async def sign_in(request: Request, detail: str = "", *, status: int = 401, next: str | None = None) -> Response:
     """Draw the page that takes a key, and leads to `next`, else back to the page that somebody wanted to see."""
-    here = str(request.url.replace(scheme="", netloc="")) if request.method == "GET" else ""  # a form's address shows nothing
+    here = str(request.url.replace(scheme="", netloc="")) if request.method in READS else ""  # a form's address shows nothing
     wanted = next or request.query_params.get("next") or here
     secret = session.cookie(request, session.FORM_COOKIE) or secrets.token_urlsafe(32)
     values = {"detail": detail, "next": own_address(wanted), "form_token": session.form_token(secret)}
@@ -127,7 +127,7 @@ def nothing_here(known: Sequence[Screen]) -> Answer:
         if not verbs:
             return await nothing_found(request)
         response = await refused(request, 405, "Not in this way", f"this address takes {' and '.join(verbs)} only")
-        response.headers["Allow"] = ", ".join(verbs)
+        response.headers["Allow"] = ", ".join(sorted({*verbs, *(READS if "GET" in verbs else ())}))
         return response
 
     return answer

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+READS = frozenset({"GET", "HEAD"})
+"""The methods that only look."""
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

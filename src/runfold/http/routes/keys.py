@@ -112,9 +112,9 @@ def _listing(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, "audit:read")
         query = cast("KeysQuery", asked(request, KeysQuery))
-        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
+        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor, LIST.name)
         position, keys = await server.pools.questions.run(lambda: (ledger.position(), ledger.keys()))
-        return answer(adapter, page(keys, position, had, query.limit), {"Runfold-Position": str(position)})
+        return answer(adapter, page(keys, position, had, query.limit, LIST.name), {"Runfold-Position": str(position)})
 
     return handle
 

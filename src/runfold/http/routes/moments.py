@@ -109,10 +109,10 @@ def _listing(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, "runs:read")
         query = cast("MomentsQuery", asked(request, MomentsQuery))
-        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor)
+        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor, LIST.name)
         moments = server.ledger.moments_of(ledger.caller.tenant_id)
         position, found = await server.pools.questions.run(lambda: (ledger.position(), moments.all()))
-        return answer(adapter, page(found, position, had, query.limit), {"Runfold-Position": str(position)})
+        return answer(adapter, page(found, position, had, query.limit, LIST.name), {"Runfold-Position": str(position)})
 
     return handle
 

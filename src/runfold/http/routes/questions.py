@@ -17,7 +17,7 @@ from runfold.api.table import DEPRECATED_QUESTIONS, QUESTIONS
 from runfold.api.words import word_of
 from runfold.errors import ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
-from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.listing import Listed, list_of, page, read_cursor
 from runfold.http.problems import let_go
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, model_of, route_of, worded
 from runfold.http.server_state import ServerState
@@ -188,15 +188,15 @@ def _ask(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking
 def _ask_for_list(ledger: TenantLedger, route: QuestionRoute, ids: dict[str, Any], asking: Asking) -> tuple[Any, int]:
     said = {**ids, **asking.said}
     limit, cursor = said.pop("limit", None), said.pop("cursor", None)
-    order = said.get("order")
-    position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor, order)
+    of = list_of(route.name, said)
+    position, had = (asking.pinned, 0) if cursor is None else read_cursor(cursor, of)
     if not asking.is_past and not route.log:  # read models as they are now: as they were at the first page, nobody keeps them
         position = _log_at(ledger, asking.floor) if asking.pinned is None else asking.pinned
         found = route.method(ledger.now, **said, min_position=position, wait_seconds=0)
-        return page(found, position, had, limit, order), position
+        return page(found, position, had, limit, of), position
     if position is None:
         position = asking.reading(ledger).up_to if asking.is_past else _log_at(ledger, asking.floor)
-    return page(route.method(asking.reading(ledger, position), **said), position, had, limit, order), position
+    return page(route.method(asking.reading(ledger, position), **said), position, had, limit, of), position
 
 
 def _log_at(ledger: TenantLedger, floor: int | None) -> int:

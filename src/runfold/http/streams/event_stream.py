@@ -45,7 +45,11 @@ class EventStream(Response):
         self._sent = follower.position, follower.epoch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the stream ends, the client hangs up, or it is dropped."""
+        """Send until the stream ends, the client hangs up, or it is dropped; who asks for the head is sent no more."""
+        if scope["method"] == "HEAD":
+            self._follower.close()
+            await super().__call__(scope, receive, send)
+            return
         if connection := connection_of(scope):
             connection.carries_stream = True
         leave = self._watching(self._follower.refuse)
