@@ -1,6 +1,6 @@
 """Who asks to go on in another protocol, as Java's client does with every first request, is answered in HTTP/1.1, whole.
 
-And what breaks off inside a body is answered, as what breaks off before it is.
+And what breaks off inside a body is answered, as what breaks off before it is, and what was done before it.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runfold import Ledger, Run
-from tests.http.raw import answer_of, connect, send_all
+from tests.http.raw import answer_of, connect, is_closed, send_all
 
 UPGRADES = {
     "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n",
@@ -94,3 +94,18 @@ def test_a_body_that_breaks_off_is_refused_and_nothing_of_it_is_recorded(
         assert answer is not None
         assert (answer.status, answer.problem["type"]) == (400, "urn:runfold:error:RequestMalformed")
     assert ledger.position() == before
+
+
+@pytest.mark.parametrize(
+    "rest", [b'user"}', b"\x16\x03\x01", b"GET / HTTP/9.9\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"]
+)
+@pytest.mark.parametrize("before", [1, 3])
+def test_what_was_done_is_answered_though_what_follows_is_no_request(address: str, run: Run, rest: bytes, before: int) -> None:
+    """As behind a body that is longer than was said."""
+    requests = b"".join(asked(run, f"{number}", "") for number in range(before))
+    for pieces in ([requests + rest], [requests, rest, b"and so on\r\n" * 10_000]):
+        with connect(address) as connection:
+            send_all(connection, pieces)
+            require_answers(connection, 201, before)
+            assert is_closed(connection, 10)
+    assert len(said(run)) == 2 * before

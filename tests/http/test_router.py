@@ -3,11 +3,13 @@
 import itertools
 import random
 
+import httpx2
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from runfold import Run
 from runfold.http.router import IndexedRouter
 from runfold.http.routing import NamedRoute
 
@@ -43,3 +45,24 @@ def test_every_path_leads_to_the_first_route_that_takes_it(seed: int) -> None:
                 path = "/" + "/".join(words)
                 found = router.find(method, path)
                 assert (found and (found[0].name, dict(found[1]))) == _first(routes, method, path), (method, path)
+
+
+@pytest.mark.parametrize("host", ["runfold.example", "elsewhere.example:1"])
+def test_an_address_with_a_slash_too_many_leads_to_the_one_without_on_whatever_host(
+    client: httpx2.Client, run: Run, host: str
+) -> None:
+    """Behind a proxy that speaks TLS an address with `http:` in it would have a client send its key to be read by all."""
+    for path, query in (
+        ("/threads", "?limit=1&agent_id=%C3%A9"),
+        (f"/runs/{run.id}", ""),
+        ("/docs", ""),
+        ("/ui", ""),
+        ("/ui/threads", "?at=1"),
+    ):
+        for slashes in ("/", "//"):
+            answer = client.get(f"{path}{slashes}{query}", headers={"Host": host})
+            assert (answer.status_code, answer.headers.get("location")) == (307, f"{path}{query}"), path
+    assert client.post("/threads/", json={"agent_id": "a"}, follow_redirects=True).status_code == 201
+    for nowhere in ("//elsewhere.example/", "/nowhere/", "/ui/nowhere/", "/threads/"):
+        assert client.put(nowhere).status_code in {404, 405, 401}
+        assert "location" not in client.put(nowhere).headers

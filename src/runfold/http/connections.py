@@ -59,6 +59,8 @@ class Connection(HttpToolsProtocol):
         self._is_whole = False
         """Whether a request has ended in the piece that is parsed."""
         self._lingered: int | None = None
+        self._is_over = False
+        """Whether what came is no request, so that nothing more is read behind those that are being answered."""
         self._fault: Refusal | None = None
         self._rests_since: float | None = None
         self._head_timer: asyncio.TimerHandle | None = None
@@ -87,11 +89,13 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data piece by piece, so that a head that is too large is noticed early."""
+        if self._is_over:
+            return
         for start in range(0, len(data), PIECE_BYTES):
             if self._lingered is not None:
                 self._throw_away(len(data) - start)
                 return
-            if self.transport.is_closing():
+            if self._is_over or self.transport.is_closing():
                 return
             self._take(data[start : start + PIECE_BYTES])
 
@@ -262,10 +266,16 @@ class Connection(HttpToolsProtocol):
         _log.debug("request refused", status=status, error=name, client=self.address)
         self._others.refused[name] += 1
         if self.is_answering and not self._lets_go():
-            self.transport.close()  # after the answer to the request before it
+            self._close_when_answered()
             return
         self.transport.write(raw_problem(status, name, detail))
         self._linger()
+
+    def _close_when_answered(self) -> None:
+        """Close after the answers to the requests before it, which may have been done. An event stream ends at once."""
+        self._is_over, self.cycle.keep_alive = True, False
+        if self.carries_stream:
+            self.transport.close()
 
     def _lets_go(self) -> bool:
         """Let go of a request whose body breaks off here, as if its client had hung up; False where an answer is on its way."""

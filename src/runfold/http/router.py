@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
@@ -49,7 +51,7 @@ class IndexedRouter(Router):
     """
 
     def __init__(self, routes: Sequence[BaseRoute], **more: Any) -> None:
-        super().__init__(routes, **more)
+        super().__init__(routes, redirect_slashes=False, **more)
         self._root = _Node()
         for number, route in enumerate(routes):
             if isinstance(route, NamedRoute) and ":" not in route.path:
@@ -81,8 +83,25 @@ class IndexedRouter(Router):
         scope["path_params"] = {**scope.get("path_params", {}), **ids}
         await route.app(scope, receive, send)
 
+    def _is_there_without_slash(self, scope: Scope) -> bool:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        return path.endswith("/") and self.find(scope["method"], path.rstrip("/")) is not None
+
     async def _as_starlette(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._is_there_without_slash(scope):
+            await Response(status_code=307, headers={"Location": _without_slash(scope)})(scope, receive, send)
+            return
         try:
             await super().app(scope, receive, send)
         except HTTPException as error:
             await problems.answer(error, scope, receive, send)
+
+
+def _without_slash(scope: Scope) -> str:
+    """Return the path and query that were asked for, without the slash behind the path.
+
+    It names neither a host nor a scheme: those of the request are what a client says, and what a proxy before it took away.
+    """
+    path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    query: bytes = scope["query_string"]
+    return (path.rstrip(b"/") + b"?" * bool(query) + query).decode("latin-1")
