@@ -10,6 +10,7 @@ from runfold.domain.recorded import Recorded
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Datastore
 from runfold.store.reading.reader import LATEST, TREE_TYPES, TenantReader
+from runfold.store.reading.stream_parts import StreamPart
 from runfold.store.unlocked import Row as StoredRow
 
 _AFTER_ALL = 2**61
@@ -107,6 +108,15 @@ class ReaderWithNew(TenantReader):
             wanted = not types or any(is_of_type(recorded.type, name) for name in types)
             if after_version < recorded.version <= up_to_version and wanted:
                 yield recorded
+
+    def streams(self, parts: Iterable[StreamPart], types: tuple[str, ...] = ()) -> Iterator[Recorded]:
+        """Return parts of streams, one after the other, the collected events of each last."""
+        parts = list(parts)
+        if not any(self._has_nothing_of(part.stream) or self.collected.of(part.stream) for part in parts):
+            yield from super().streams(parts, types)
+            return
+        for part in parts:
+            yield from self._of_part(part, types)
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """Return the events that shape a thread's tree, the collected ones last."""

@@ -1,6 +1,7 @@
 """The path root → run, folded straight from the log: the conversation and the shared state as of a run, a position or a time."""
 
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from runfold.history.said import Said, redactions
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
 from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.stream_parts import StreamPart
 
 _ENDED_AS: dict[type, CallStatus] = {
     ToolSucceeded: "succeeded",
@@ -84,16 +86,15 @@ class History:
 
     def events(self, types: tuple[str, ...] = ()) -> Iterator[Recorded]:
         """The events along the path, root first; siblings never appear."""
-        for segment in self.path:
-            yield from self._of(segment, types)
+        return self._of(self.path, types)
 
     def past_events(self, types: tuple[str, ...] = ()) -> Iterator[Recorded]:
         """The events along the path before the run itself began, root first."""
-        for segment in self.path[:-1]:
-            yield from self._of(segment, types)
+        return self._of(self.path[:-1], types)
 
-    def _of(self, segment: Segment, types: tuple[str, ...]) -> Iterator[Recorded]:
-        return self._reader.stream(segment.run_id, up_to_version=segment.up_to_version, up_to=self._up_to, types=types)
+    def _of(self, segments: Iterable[Segment], types: tuple[str, ...]) -> Iterator[Recorded]:
+        parts = [StreamPart(segment.run_id, 0, segment.up_to_version, self._up_to) for segment in segments]
+        return self._reader.streams(parts, types)
 
     def messages(self) -> list[Message]:
         """The conversation: for each message the nearest run's latest revision, in the order in which they were added."""
@@ -110,28 +111,56 @@ class History:
 
     def _redacted_since(self) -> Iterator[Recorded]:
         """What runs of the path redacted after it left them, or after what is asked about."""
-        reader = self._reader.present
-        for segment in self.path:
-            left = segment.up_to_version if reader is self._reader else 0
-            if left < LATEST:
-                yield from reader.stream(segment.run_id, after_version=left, types=REDACTIONS)
-            elif self._up_to < LATEST:
-                yield from redactions(reader, self.tree.thread_id, (segment.run_id,), after=self._up_to)
+        reader, end = self._reader.present, self.path[-1]
+        left = [
+            StreamPart(segment.run_id, segment.up_to_version if reader is self._reader else 0, LATEST, LATEST)
+            for segment in self.path
+            if segment.up_to_version < LATEST or reader is not self._reader
+        ]
+        yield from reader.streams(left, REDACTIONS)
+        if end.up_to_version == LATEST and reader is self._reader and self._up_to < LATEST:
+            yield from redactions(reader, self.tree.thread_id, (end.run_id,), after=self._up_to)
 
     def approvals(self) -> dict[str, list[Recorded]]:
         """The events of the approvals that the runs of the path waited for, each as far as the path knows it, oldest first."""
-        left = {segment.run_id: self._left_at(segment) for segment in self.path}
-        asked = waited_for(self.events(("run.waiting",)))
-        found = {approval_id: list(self._reader.stream(approval_id, up_to=left[run_id])) for approval_id, run_id in asked.items()}
-        return {approval_id: events for approval_id, events in found.items() if events}
+        found: dict[str, list[Recorded]] = {}
+        for _, recorded in self._of_approvals(self.path):
+            found.setdefault(recorded.stream, []).append(recorded)
+        return found
 
-    def _left_at(self, segment: Segment) -> int:
-        """The position at which the path leaves a run; the last that is asked about where it does not."""
-        version = segment.up_to_version
-        if version == LATEST:
-            return self._up_to
-        left = self._reader.stream(segment.run_id, after_version=version - 1, up_to_version=version, up_to=self._up_to)
-        return next((recorded.position for recorded in left), self._up_to)
+    def by_run(self, types: tuple[str, ...], approvals_of: Collection[str]) -> Iterator[tuple[str, Iterator[Recorded]]]:
+        """The events of each run of the path, root first, among them those of the approvals that some of the runs waited for.
+
+        The events of a run are taken before the next run is asked for.
+        """
+        of_approvals: dict[str, list[Recorded]] = {}
+        for run_id, recorded in self._of_approvals([each for each in self.path if each.run_id in approvals_of], types):
+            of_approvals.setdefault(run_id, []).append(recorded)
+        events = self.events(types)
+        ahead = next(events, None)
+
+        def own(run_id: str) -> Iterator[Recorded]:
+            nonlocal ahead
+            while ahead is not None and ahead.stream == run_id:
+                yield ahead
+                ahead = next(events, None)
+
+        for run_id in (segment.run_id for segment in self.path):
+            asked = sorted(of_approvals.get(run_id, ()), key=_position_of)
+            yield run_id, heapq.merge(own(run_id), asked, key=_position_of)
+
+    def _of_approvals(self, segments: Sequence[Segment], types: tuple[str, ...] = ()) -> Iterator[tuple[str, Recorded]]:
+        """The events of the approvals that some runs of the path waited for, each with its run, one approval after the other."""
+        asked = waited_for(self._of(segments, ("run.waiting",)))
+        left = self._left_at(set(asked.values()))
+        parts = [StreamPart(approval_id, 0, LATEST, left.get(run_id, self._up_to)) for approval_id, run_id in asked.items()]
+        return ((asked[recorded.stream], recorded) for recorded in self._reader.streams(parts, types))
+
+    def _left_at(self, runs: Collection[str]) -> dict[str, int]:
+        """The positions at which the path leaves some of its runs, as far as it does."""
+        ends = [segment for segment in self.path if segment.run_id in runs and segment.up_to_version < LATEST]
+        parts = [StreamPart(end.run_id, end.up_to_version - 1, end.up_to_version, self._up_to) for end in ends]
+        return {recorded.stream: recorded.position for recorded in self._reader.streams(parts)}
 
     def tool_calls(self) -> list[ToolCallView]:
         """The tool calls along the path, oldest first, each with what was asked and what was allowed."""
@@ -144,6 +173,10 @@ class History:
             if isinstance(event := recorded.event, StateSnapshotTaken | StatePatched):
                 state.evolve(event)
         return state.value
+
+
+def _position_of(recorded: Recorded) -> int:
+    return recorded.position
 
 
 def messages_left(events: Iterable[Recorded]) -> dict[str, MessageState]:

@@ -1,6 +1,7 @@
 """Tool calls, listed: those of all runs from their read model, those of one run straight from the log."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Unpack, get_args
 
 from runfold.domain.approval_events import ApprovalGranted
@@ -20,6 +21,9 @@ from runfold.queries.runs.calls import CALLS, RunCalls, Scope
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource
 from runfold.store.reading.reader import Reader, TenantReader
+
+_PIECE = 1_000
+"""So many events are folded at once."""
 
 
 class ToolCallParameters(Paging, total=False):
@@ -118,12 +122,12 @@ def tool_calls(source: LocalSource, **asked: Unpack[ToolCallParameters]) -> Page
 def _of_run(source: LocalSource, wanted: Mapping[str, Any]) -> tuple[Page[ToolCallRow], Mapping[str, str]]:
     """Return a page of the calls of one run, and which run asked for each call along its path."""
     (run_id,), scope = wanted["run_id"], wanted.get("scope", "run")
-    calls = RunCalls()
+    calls, history = RunCalls(), source.history(run_id)
+    approvals_of = [segment.run_id for segment in history.path if scope == "path" or segment.run_id == run_id]
     with naming_the_event():
-        for part in source.history(run_id).path:
-            with_approvals = scope == "path" or part.run_id == run_id
-            for piece in source.pieces_of_run(CALLS, part, with_approvals=with_approvals):
-                calls.take_in(part.run_id, piece)
+        for each, events in history.by_run(tuple(event.type for event in CALLS.events), approvals_of):
+            while piece := list(islice(events, _PIECE)):
+                calls.take_in(each, piece)
     found = {name: value for name, value in wanted.items() if name != "run_id"}  # what its past left open is of another run
     with source.snapshot_of(CALLS, calls.rows(run_id, scope)) as snapshot:
         return _page(snapshot, found), calls.asked_by

@@ -14,8 +14,9 @@ from rich.tree import Tree as Drawing
 
 from runfold.domain.run_events import FOLLOWED
 from runfold.history.tree import Node, Tree
-from runfold.history.views import RunView, ThreadView
+from runfold.history.views import ThreadView
 from runfold.queries.reading import Reading
+from runfold.queries.threads.items import RunState
 from runfold.terminal import styles
 from runfold.terminal.text import one_line, shown
 
@@ -26,14 +27,14 @@ class ThreadTree:
 
     thread: ThreadView
     tree: Tree
-    runs: Mapping[str, RunView]
+    runs: Mapping[str, RunState]
     as_of: int
 
     @classmethod
     def of(cls, reading: Reading, thread_id: str) -> "ThreadTree":
         """Read a thread's tree. Raises ThreadNotFound."""
         thread, tree = reading.thread(thread_id), reading.tree(thread_id)
-        return cls(thread, tree, {run_id: reading.run(run_id) for run_id in tree.nodes}, reading.up_to)
+        return cls(thread, tree, {run.run_id: run for run in reading.run_states(thread_id)}, reading.up_to)
 
     def heads_of(self, run_id: str) -> list[str]:
         """The heads that point at a run."""
@@ -87,7 +88,7 @@ class ThreadTree:
         label.append_text(shown(f"  {node.agent_id}  "))
         reason = f" ({run.stop_reason})" if run.stop_reason not in {None, run.status} else ""
         label.append(f"{run.status}{reason}", styles.RUN.get(run.status, ""))
-        label.append(f"  positions {node.position} to {run.position}", "dim")
+        label.append(f"  positions {node.position} to {run.last_position}", "dim")
         for name in self.heads_of(node.run_id):
             label.append_text(shown(f"  ← {name}", "bold yellow"))
         return label
@@ -100,10 +101,10 @@ class ThreadTree:
             "agent_id": node.agent_id,
             "status": run.status,
             "stop_reason": run.stop_reason,
-            "version": run.version,
+            "version": run.events,
             "heads": self.heads_of(node.run_id),
             "created_position": node.position,
-            "position": run.position,
+            "position": run.last_position,
         }
 
 

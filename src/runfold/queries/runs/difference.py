@@ -5,7 +5,7 @@ as two attempts at one task in threads of their own; then they are compared from
 common with the retried run itself, whose past alone it inherits. Sub-agents belong to no path, and are not compared.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -25,6 +25,7 @@ from runfold.queries.runs.own_decisions import OwnDivergence, own_divergence
 from runfold.queries.sources.source import LocalSource
 from runfold.queries.usage.totals import Ungrouped, usage_total
 from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.stream_parts import StreamPart
 
 
 class Parting(View):
@@ -144,7 +145,7 @@ def diff(
 def run_diff(reader: TenantReader, a: History, b: History, up_to: int) -> RunDiff:
     """How the runs at the ends of two paths differ, as of a position."""
     common = parting(a.path, b.path)
-    before = [recorded for segment in common for recorded in _events(reader, segment, 0, up_to)]
+    before = list(_events(reader, common, up_to))
     one, other = (_branch(reader, history, common, before, up_to) for history in (a, b))
     start = shared_beginning(one.steps, other.steps)
     return RunDiff(
@@ -176,12 +177,8 @@ def parting(a: Sequence[Segment], b: Sequence[Segment]) -> list[Segment]:
 
 
 def _branch(reader: TenantReader, history: History, common: list[Segment], before: list[Recorded], up_to: int) -> _OnePath:
-    after = [
-        recorded
-        for number, segment in enumerate(history.path)
-        if number >= len(common) - 1
-        for recorded in _events(reader, segment, common[number].up_to_version if number < len(common) else 0, up_to)
-    ]
+    own = history.path[max(len(common) - 1, 0) :]
+    after = list(_events(reader, own, up_to, common[-1].up_to_version if common else 0))
     end = history.path[-1]
     events = reader.stream(end.run_id, up_to_version=end.up_to_version, up_to=up_to)
     rows = fold_all(RunSummaries(), events).values()
@@ -189,14 +186,11 @@ def _branch(reader: TenantReader, history: History, common: list[Segment], befor
     return _OnePath(history, run, before, after, steps(before, after, history.messages(), history.approvals()))
 
 
-def _events(reader: TenantReader, segment: Segment, after_version: int, up_to: int) -> Iterable[Recorded]:
-    return reader.stream(
-        segment.run_id,
-        after_version=after_version,
-        up_to_version=segment.up_to_version,
-        up_to=up_to,
-        types=(*TYPES, "usage.*"),
-    )
+def _events(reader: TenantReader, segments: Sequence[Segment], up_to: int, after_version: int = 0) -> Iterator[Recorded]:
+    """What steps are made of, of parts of a path; of the first of them after a version."""
+    parts = [StreamPart(segment.run_id, 0, segment.up_to_version, up_to) for segment in segments]
+    parts[:1] = [part._replace(after_version=after_version) for part in parts[:1]]
+    return reader.streams(parts, (*TYPES, "usage.*"))
 
 
 def _position(reader: TenantReader, segment: Segment) -> int:

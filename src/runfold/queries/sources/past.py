@@ -5,14 +5,10 @@ is answered as a question about the whole ledger. Who may make a schema for that
 """
 
 import contextlib
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
 from runfold.domain.recorded import Recorded
-from runfold.domain.run_events import RunWaiting
 from runfold.errors import LedgerUnavailable, UsageError
-from runfold.history.path import Segment
 from runfold.projections.fold import Standings, naming_the_event, take_in
 from runfold.projections.projection import AnyProjection
 from runfold.projections.registry import named
@@ -20,7 +16,7 @@ from runfold.projector.tables.table import Table
 from runfold.queries.sources.read_models import ReadModels, SchemaGone
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import TenantReader
 
 MOST_EVENTS = 1_000_000
 """How many events are folded for one question about the whole past, unless the caller allows more."""
@@ -74,29 +70,6 @@ class Past:
     def of_rows(self, projection: AnyProjection, rows: Standings) -> contextlib.AbstractContextManager[Snapshot]:
         """Rows that were folded already, in no table."""
         return self._read_models.of_given({projection.name: Table(projection, 0).given(rows)}, self._up_to)
-
-    def of_run(self, projection: AnyProjection, part: Segment, *, with_approvals: bool) -> Iterator[list[Recorded]]:
-        """Yield what a read model looks at of a run up to a version, in order and in pieces; its approvals as of then, too."""
-        types, stream = tuple(event.type for event in projection.events), self._reader.stream
-        streams = [stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=types)]
-        if with_approvals:
-            from runfold.history.approvals import waited_for  # noqa: PLC0415  a list of the present loads no views of the log
-
-            waits = stream(part.run_id, up_to_version=part.up_to_version, up_to=self._up_to, types=(RunWaiting.type,))
-            if asked := waited_for(waits):
-                until = self._left_at(part)
-                streams += [stream(approval_id, up_to=until, types=types) for approval_id in asked]
-        events = heapq.merge(*streams, key=lambda recorded: recorded.position)
-        return iter(lambda: list(islice(events, _PIECE)), [])
-
-    def _left_at(self, part: Segment) -> int:
-        """Return the position of a run's version at which it was left; where it goes on, that of the answer."""
-        if part.up_to_version == LATEST:
-            return self._up_to
-        last = next(
-            self._reader.stream(part.run_id, after_version=part.up_to_version - 1, up_to_version=part.up_to_version), None
-        )
-        return self._up_to if last is None else min(self._up_to, last.position)
 
     @contextlib.contextmanager
     def of_all(self, names: Sequence[str]) -> Iterator[Snapshot]:

@@ -16,7 +16,7 @@ from runfold.domain.streams import StreamState, is_id
 from runfold.domain.thread import Thread
 from runfold.domain.values import texts
 from runfold.errors import NotFound, ReadModelBehind, RunNotFound, ThreadNotFound, UsageError
-from runfold.history.path import History, Segment
+from runfold.history.path import History
 from runfold.method_call import MethodCall
 from runfold.projections.fold import Standings
 from runfold.projections.projection import AnyProjection
@@ -203,10 +203,6 @@ class LocalSource:
     def snapshot_of(self, projection: AnyProjection, rows: Standings) -> contextlib.AbstractContextManager[Snapshot]:
         """Rows that were folded from the log. The source must be `pinned`."""
         return self._past.of_rows(projection, rows)
-
-    def pieces_of_run(self, projection: AnyProjection, part: Segment, *, with_approvals: bool) -> Iterator[list[Recorded]]:
-        """What a read model looks at of a run up to a version, in order and in pieces; its approvals as of then, too."""
-        return self._past.of_run(projection, part, with_approvals=with_approvals)
 
     def threads_of(self, asked: Mapping[str, Any]) -> list[str] | None:
         """The threads that a question about some `thread_id` or `run_id` is about; None where it is about all."""

@@ -1,10 +1,12 @@
 """Reading the log: by position, by stream, by thread, by time."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -21,6 +23,7 @@ from runfold.store.reading import filter as filtering
 from runfold.store.reading.by_type import NEAR, SPARSE, is_of_tenant_alone, narrows_by_type, stretch_by_type
 from runfold.store.reading.filter import LAST_CHARACTER, Filter, bounded_query, is_all, like, range_of, size_of
 from runfold.store.reading.happened import HappenedBy
+from runfold.store.reading.stream_parts import FEW, StreamPart, parts_query, together
 from runfold.store.reading.stretches import AHEAD, Found, stretches
 from runfold.store.unlocked import Row, Unlocked
 
@@ -347,6 +350,32 @@ class TenantReader(Reader):
                 yield self._read(row)
             is_last = is_all(found, PAGE)
             after_version = found[-1][2] if found else after_version
+
+    def streams(self, parts: Iterable[StreamPart], types: tuple[str, ...] = ()) -> Iterator[Recorded]:
+        """Parts of streams, one after the other, each in order: many short ones with one question, a long one page by page."""
+        if self.happened is not None:
+            last = self.happened.last_version
+            parts = [part._replace(up_to_version=min(part.up_to_version, last(part.stream))) for part in parts]
+        left = deque(part for part in parts if part.after_version < part.up_to_version)
+        while left:
+            asked = together(left, PAGE)
+            if len(asked) == 1:
+                yield from self._of_part(asked[0], types)
+                continue
+            columns = [list(column) for column in zip(*asked, strict=True)]
+            likes = [[like(name) for name in types]] if types else []
+            rows = self.rows(parts_query(of_types=bool(types)), [*columns, self.tenant, *likes, FEW])
+            cut = rows[-1][0] if sum(len(row[6]) for row in rows) >= filtering.PAGE_BYTES else None
+            for place, found in groupby(rows, key=itemgetter(0)):
+                events = [row[1:] for row in found]
+                yield from map(self._read, events)
+                if len(events) == FEW or place == cut:
+                    yield from self._of_part(asked[place - 1]._replace(after_version=events[-1][2]), types)
+            left.extendleft(reversed(asked[cut:]) if cut else ())
+
+    def _of_part(self, part: StreamPart, types: tuple[str, ...]) -> Iterator[Recorded]:
+        stream, after_version, up_to_version, up_to = part
+        return self.stream(stream, after_version=after_version, up_to_version=up_to_version, up_to=up_to, types=types)
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """The events that shape a thread's tree: runs created, heads named and moved."""
