@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from runfold import Ledger
 from runfold.http.app import create_app
 from tests.pages.browser import Signed, sign_in, signed_in
-from tests.pages.recorded import record
+from tests.pages.recorded import MODELS, record
 from tests.serving import serving
 
 PAGES = (
@@ -52,6 +52,19 @@ def test_on_a_narrow_screen_nothing_is_wider_than_it(signed: Signed, told: Ledge
         page = signed.open(path)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert (path, wide) == (path, 0)
+
+
+def test_a_word_without_end_pushes_no_column_out_of_sight(signed: Signed, told: Ledger) -> None:
+    word = "PostRun_WithFrontendToolCall_" * 8
+    thread = told.create_thread(agent_id=word, title=word, user_id=word, thread_id=f"thread_{word[:120]}")
+    thread.start_run(run_id=f"run_{word[:120]}").add_message("user", word, actor=f"human:{word[:150]}")
+    told.fold(*MODELS)
+    for width, columns in ((1440, 9), (360, 2)):
+        signed.page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/ui/threads", "/ui/runs", "/ui/events?type=message.*"):
+            heads = signed.open(path).locator("main thead").first.locator("th").all()
+            seen = [box for box in (head.bounding_box() for head in heads) if box and box["x"] + min(box["width"], 40) <= width]
+            assert len(seen) >= min(columns, len(heads)), (path, width)
 
 
 def test_what_is_recorded_meanwhile_comes_by_itself(signed: Signed, told: Ledger) -> None:
