@@ -8,7 +8,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runfold.proofs.leaf import Leaf, NotALeaf, canonical, decoded, envelope, envelope_digest, payload_digest, salts, values
+from runfold.proofs.leaf import (
+    MOST_DEPTH,
+    Leaf,
+    NotALeaf,
+    canonical,
+    decoded,
+    envelope,
+    envelope_digest,
+    payload_digest,
+    salts,
+    values,
+    written_envelope,
+)
 
 SALT = bytes(range(16))
 AT = datetime(2026, 11, 29, 3, 30, 0, 123456, tzinfo=UTC)
@@ -135,3 +147,18 @@ def test_salts_are_hmac_with_sha256_under_the_salt_of_the_event(salt: bytes) -> 
         payload, kept = salts(each)
         assert payload == hmac.digest(each, b"runfold payload v1", "sha256")
         assert kept == hmac.digest(each, b"runfold envelope v1", "sha256")
+
+
+@pytest.mark.parametrize("inside", ["1", "0.5"])
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_how_deep_json_beside_an_event_may_be_does_not_hang_on_the_interpreter(inside: str, opened: str, closed: str) -> None:
+    times = MOST_DEPTH // len(closed)
+    deep = opened * times + inside + closed * times
+
+    def written(context: str) -> bytes:
+        return written_envelope("0" * 32, "default", "thread_1", 0, context, "{}", None)
+
+    assert deep.encode() in written(deep)
+    with pytest.raises(RecursionError, match=f"more than {MOST_DEPTH} deep"):
+        written(f"[{deep}]")
+    assert written(f"[{','.join('[]' for _ in range(MOST_DEPTH))}]"), "many beside each other are not deep"

@@ -239,7 +239,7 @@ class CommandExecutor:
         try:
             plan.decide(session)
         except _JUDGED_BY_STATE as error:
-            refused = error
+            refused = error.with_traceback(None)  # which leads here: in that circle a refusal that is not told would stay
         except BaseException:
             session.undo()
             raise

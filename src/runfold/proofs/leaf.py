@@ -11,7 +11,7 @@ This module needs Python alone, so that a verifier without Runfold uses the same
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -20,6 +20,8 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple
 
 VERSION = 1
+MOST_DEPTH = 200
+"""JSON beside an event that is nested deeper is not sealed: how deep Python goes by itself is another matter in each version."""
 SALT_BYTES = 16
 _BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -216,10 +218,24 @@ def _inexact(text: str) -> Any:
 def _canonical_text(text: str) -> str:
     """JSON text → the same as `canonical` writes it, remembered: most events of a run have the same actor and agent.
 
-    JSON without fractions is written by Python's own encoder, several times as fast.
+    JSON without fractions is written by Python's own encoder, several times as fast. Raises RecursionError past MOST_DEPTH.
     """
     try:
-        read = json.loads(text, parse_float=_inexact, parse_constant=_refused)
+        read, is_whole = json.loads(text, parse_float=_inexact, parse_constant=_refused), True
     except ValueError:
-        return canonical(values(text))
-    return json.dumps(read, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+        read, is_whole = values(text), False
+    if text.count("[") + text.count("{") > MOST_DEPTH:
+        _require_shallow(read)
+    return json.dumps(read, ensure_ascii=True, sort_keys=True, separators=(",", ":")) if is_whole else canonical(read)
+
+
+def _require_shallow(value: Any) -> None:
+    layer = _containers([value])
+    for _ in range(MOST_DEPTH):
+        layer = _containers(member for each in layer for member in (each.values() if isinstance(each, dict) else each))
+    if layer:
+        raise RecursionError(f"it is nested more than {MOST_DEPTH} deep")
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, dict | list)]
