@@ -20,11 +20,13 @@ from runfold import Ledger, Settings
 from runfold.access import denials as denying
 from runfold.access.addresses import read_address
 from runfold.access.keys import Keys
+from runfold.api.table import COMMANDS, QUESTIONS
 from runfold.domain.security import key_text, read_key
 from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent, QueueFull, UsageError
-from runfold.http.app import create_app
+from runfold.http.app import create_app, described
 from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
+from runfold.http.routes import bundles
 from tests.databases import TestDatabase
 from tests.http.every_route import AGENTS, EVERY_ROUTE, IDS, request_of
 from tests.http.keys import denials, make_key, with_key
@@ -125,6 +127,10 @@ def test_settings_that_can_be_none_are_refused(said: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=next(iter(said)).upper()):
         Settings(**said)
 
+
+ALWAYS_READ = {"cache-control", "content-type", "content-length"}
+OF_THE_CONNECTION = {"date", "server", "connection", "vary", "transfer-encoding"}
+"""Headers that a page can read anyhow, and those that are nothing to it."""
 
 # What is recorded
 
@@ -423,7 +429,6 @@ def test_pages_of_other_origins_may_ask_only_where_a_setting_says_so(told: Serve
     assert (asked.status_code, asked.headers[allow]) == (200, "https://app.example")
     answer = open_to.get("/threads/x", headers={**key, **origin})
     assert (answer.status_code, answer.headers[allow]) == (404, "https://app.example")
-    assert "Runfold-Position" in answer.headers["access-control-expose-headers"]
     assert open_to.get("/threads", headers=origin).headers[allow] == "https://app.example"  # a refusal can be read, too
     assert allow not in open_to.get("/threads/x", headers={**key, "Origin": "https://evil.example"}).headers
     with Stream.open(
@@ -431,3 +436,26 @@ def test_pages_of_other_origins_may_ask_only_where_a_setting_says_so(told: Serve
     ) as stream:
         assert stream.headers[allow] == "https://app.example"
         assert stream.until_named("end")
+
+
+def test_pages_that_may_ask_may_say_all_that_is_understood_and_read_all_that_is_said(told: Serve, ledger: Ledger) -> None:
+    ledger.create_thread(thread_id="thread_1", agent_id="support").start_run(run_id="run_1")
+    ledger.fold()
+    key, origin = with_key(make_key(ledger, "admin")), {"Origin": "https://app.example"}
+    client = told(cors_origins="https://app.example")
+    asked = {"Authorization", "Content-Type", "Content-Encoding"}
+    for path, operations in described()["paths"].items():
+        for verb, operation in operations.items():
+            headers = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"}
+            wanted = {"Access-Control-Request-Method": verb.upper(), "Access-Control-Request-Headers": ", ".join(headers | asked)}
+            assert client.options(path, headers={**origin, **wanted}).status_code == 200, (path, headers)
+    requests = [request_of(route, ids) for route in (*QUESTIONS, *COMMANDS) for ids in (IDS, {})]
+    requests += [{"method": "GET", "url": "/events?limit=1&format=cloudevents"}, {"method": "HEAD", "url": "/threads"}]
+    requests += [{"method": "POST", "url": "/moments", "json": {}}, {"method": "PUT", "url": "/threads"}]
+    answers = [client.request(**request, headers={**origin, **key}) for request in requests]
+    answers.append(client.get("/threads", headers=origin))
+    shown = {name.strip().lower() for name in answers[0].headers["access-control-expose-headers"].split(",")}
+    assert {name.lower() for name in (bundles.VERDICT, bundles.UNSEALED)} <= shown
+    said = {name for answer in answers for name in answer.headers if not name.startswith("access-control-")}
+    assert {"link", "allow", "www-authenticate", "etag"} <= said
+    assert said - shown <= ALWAYS_READ | OF_THE_CONNECTION

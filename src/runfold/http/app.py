@@ -54,9 +54,15 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "described", "operations"]
 
-CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "traceparent")
-CORS_SHOWN = ("ETag", "Location", "Retry-After", "Runfold-Position")
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS = (
+    *("Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID"),
+    *(receipts.HEADER, "traceparent", "tracestate"),  # a page that is traced sends both
+)
+CORS_SHOWN = (
+    *("Allow", "Content-Disposition", "ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"),
+    *("Runfold-Position", bundles.VERDICT, bundles.UNSEALED),
+)
 
 
 class Service(Starlette):
