@@ -75,3 +75,16 @@ def test_a_letter_that_a_terminal_does_not_have_is_an_escape(coding: str) -> Non
 def test_an_argument_that_is_not_utf_8_is_named(words: str) -> None:
     done = called(RUNFOLD, [*words.split(), "\udcff"], "")
     assert (done.returncode, "'\\udcff' is not UTF-8" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [(">/dev/full", 1, "faults: standard output cannot be written"), ("| (exec <&-; sleep 1); exit ${PIPESTATUS[0]}", 141, "")],
+)
+def test_the_list_of_faults_ends_without_a_trace_where_nobody_takes_it(
+    pytestconfig: pytest.Config, output: str, code: int, said: str
+) -> None:
+    script = str(pytestconfig.rootpath / "scripts" / "faults" / "run.py")
+    words = ["bash", "-c", f'"$@" {output}', "bash", sys.executable, script, "--list"]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr.strip().partition(" (")[0]) == (code, said)

@@ -49,6 +49,7 @@ from faults.row import Row, rows
 from faults.servers import Server, server_for
 from faults.stage import Figures, Skipped, Stage
 from runfold import LedgerError, Settings
+from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, complaining, discard, prepare
 
 FAMILIES = (
     crashes,
@@ -80,8 +81,23 @@ EVENTS, SHORT_EVENTS = 560_000, 12_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the rows that were asked for, and return the exit code."""
-    asked = _parse(arguments)
+    """Run the rows that were asked for, and return the exit code; where nobody reads what is said, the rest is not run."""
+    if arguments is None:
+        prepare()
+    try:
+        code = _answer(_parse(arguments))
+        sys.stdout.flush()
+    except (BrokenPipeError, OutputRefused) as error:
+        discard(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            return PIPE_CLOSED
+        with complaining():
+            print(f"faults: standard output cannot be written ({error.strerror})", file=sys.stderr)
+        return 1
+    return code
+
+
+def _answer(asked: argparse.Namespace) -> int:
     if asked.list:
         describe(ROWS.values())
         return 0
@@ -96,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = run(asked, server, out)
     except KeyboardInterrupt:
         print("interrupted; everything was cleaned up", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except LedgerError as error:
         print(f"faults: {error}", file=sys.stderr)
         return 1

@@ -21,3 +21,16 @@ def test_it_says_where_the_checkpoint_could_not_be_published_and_shows_it_all_th
     assert list((tmp_path / "good").glob("*/checkpoint"))
     monkeypatch.setenv("RUNFOLD_SEAL_PUBLISH", str(tmp_path / "good"))
     assert runfold("seal", "now").code == 0
+
+
+def test_where_nothing_was_sealed_no_keys_are_missing(runfold: Command) -> None:
+    for before in ([], ["seal", "rotate"]):  # a key that is made before has no name yet either
+        assert not before or runfold(*before).code == 0
+        for options in ([], ["--as-policy"]):
+            shown = runfold("seal", "keys", *options)
+            assert (shown.code, shown.out) == (1, "")
+            assert "nothing has been sealed yet" in shown.err
+            assert "`runfold seal now`" in shown.err
+    assert runfold("demo").code == 0
+    assert runfold("seal", "now").code == 0
+    assert runfold("seal", "keys").out.startswith("runfold/")

@@ -159,11 +159,17 @@ def keys(
     ] = False,
 ) -> None:
     """Show the public keys of who signs here, for the policy of those who verify: one for each tenant and key."""
+    from runfold.errors import SealingRefused
     from runfold.evidence.sealing.signing import read_signer
 
     with call.ledger() as ledger:
+        trees = _trees(ledger)
+        if not trees:
+            raise SealingRefused(
+                "nothing has been sealed yet, and a key has the name of a log", "seal it with `runfold seal now`"
+            )
         signer = read_signer(ledger.settings.seal_key_file, may_make=False)
-        found = [{"tenant_id": tree["tenant_id"], "keys": signer.verifier_keys(tree["origin"])} for tree in _trees(ledger)]
+        found = [{"tenant_id": tree["tenant_id"], "keys": signer.verifier_keys(tree["origin"])} for tree in trees]
     if call.json:
         call.answer({"items": found})
         return
