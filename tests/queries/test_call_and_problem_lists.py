@@ -49,8 +49,6 @@ def found_by_looking(rows: list[Row], list_name: str, asked: dict[str, Any]) -> 
     if "waiting" in asked:
         rows = [row for row in rows if (getattr(row, "open_approvals") > 0) == asked["waiting"]]  # noqa: B009
     by, order = asked.get("order_by", about["default"][0]), asked.get("order", about["default"][1])
-    if list_name == "tool_calls" and len(set(asked.get("run_id", ()))) == 1:
-        order = asked.get("order", "asc")  # those of one run come in the order of its log
     if by == "duration":
         rows = [row for row in rows if getattr(row, "duration_ns") is not None]  # noqa: B009
 
@@ -73,6 +71,7 @@ def questions(draw: st.DrawFn, rows: list[Row], list_name: str) -> dict[str, Any
     values |= {"order_by": st.sampled_from(sorted(about["orders"])), "order": st.sampled_from(["asc", "desc"])}
     if list_name == "tool_calls":
         values["waiting"] = st.booleans()
+        values["run_id"] = values["run_id"].filter(lambda given: len(set(given)) != 1)  # of one run they are read from its log
     names = draw(st.sets(st.sampled_from(sorted(values)), max_size=3))
     return {name: draw(values[name]) for name in sorted(names)}
 

@@ -80,7 +80,7 @@ class SealedSecrets:
             self._key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if write_whole(self._key_file, Fernet.generate_key() + b"\n", over=False):
                 step = "give all machines the same file, and keep a copy apart from the database: no secret is read without it"
-                logger().info("the key of signing secrets was made", file=str(self._key_file), next_step=step)
+                logger().warning("the key of signing secrets was made", file=str(self._key_file), next_step=step)
         try:
             keys = [Fernet(line.strip()) for line in self._key_file.read_bytes().splitlines() if line.strip()]
         except (OSError, ValueError) as error:

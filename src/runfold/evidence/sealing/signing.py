@@ -68,7 +68,7 @@ def read_signer(file: Path, *, may_make: bool) -> Signer:
             raise SealingRefused(fact, "put the file back, or see `runfold seal rotate --help` for keys that were lost")
         if _write_whole(file, [os.urandom(SEED_BYTES)], over=False):
             step = "keep a copy of it apart from the database: only who has it can seal the log on"
-            logger().info("signing keys were made", file=str(file), next_step=step)
+            logger().warning("signing keys were made", file=str(file), next_step=step)
     return Signer([Ed25519PrivateKey.from_private_bytes(seed) for seed in _seeds(file)])
 
 

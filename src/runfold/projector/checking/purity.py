@@ -154,7 +154,7 @@ def _forbidden(called: Any) -> str | None:
     if owner is _SHARED_CHANCE:
         return f"random.{name}"
     module = getattr(called, "__module__", None) or (owner.__name__ if isinstance(owner, types.ModuleType) else "")
-    return f"{module}.{name}" if name in _FORBIDDEN.get(module, ()) else None
+    return f"{module.removeprefix('_')}.{name}" if name in _FORBIDDEN.get(module, ()) else None
 
 
 def _is_importing(frame: types.FrameType | None) -> bool:
