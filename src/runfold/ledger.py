@@ -125,8 +125,8 @@ class Ledger(TenantLedger):
         """Fold what is there into the read models, here and now; returns the position that they have come to.
 
         `names` are projections by name or as module:Class; without any, all that are known. Where workers run there is no
-        need for it; where one is at work on a read model, it is waited for. Read models that have stopped stay as they
-        are. Raises ProjectionNotFound, InvalidProjection, LedgerUnavailable.
+        need for it; where one is at work on a read model, it is waited for. Read models that have stopped, or that a newer
+        program folded, stay as they are. Raises ProjectionNotFound, InvalidProjection, LedgerUnavailable.
         """
         return self.folding.fold(*names, progress=progress)
 

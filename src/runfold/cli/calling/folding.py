@@ -116,16 +116,36 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
 
     if fold:
         catch_up(call, ledger, names)
-        return
-    if foldable := [name for name in names if ":" in name or find(name)]:
+    elif foldable := [name for name in names if ":" in name or find(name)]:
         _fold_few(call, ledger, foldable)
     plain = [plain for name in names for plain in (chosen([name]) if ":" in name else [name])]
     standing = ledger.now.read_models.standing(*plain)
-    if standing.behind_events:
+    if not standing.behind_events:
+        return
+    left = left_alone(ledger, [name for name in names if ":" in name or find(name)])
+    for fact in left.values():
+        call.note(fact)
+    if not (left or fold):
         from runfold.terminal.text import seconds
 
         behind = f"{standing.behind_events:,} events ({seconds(standing.behind_seconds)})"
         call.note(f"as of position {standing.position}, {behind} behind; --fold catches up first, `runfold work` keeps up")
+
+
+def left_alone(ledger: "Ledger", names: "Sequence[str]" = ()) -> dict[str, str]:
+    """Return, of read models that a newer program has folded, why this one brings them no further, by their names."""
+    from runfold.projections.registry import chosen
+
+    said = {plain: name for name in names or chosen() for plain in chosen([name])}
+    own = {name: projection.version for name, projection in chosen(names).items()}
+    return {
+        each.name: (
+            f"{each.name} stays at position {each.position}: a newer program folded it, with version {each.version}, and this one"
+            f" has version {own[each.name]}; upgrade this program, or have it built anew: `runfold rebuild {said[each.name]}`"
+        )
+        for each in ledger.projections()
+        if each.version > own.get(each.name, each.version) and (each.position or 0) < each.head
+    }
 
 
 def _fold_few(call: Call, ledger: "Ledger", names: list[str]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runfold.cli.calling.call import Call
-from runfold.cli.calling.folding import catch_up, reactor_kinds
+from runfold.cli.calling.folding import catch_up, left_alone, reactor_kinds
 
 if TYPE_CHECKING:
     import threading
@@ -82,16 +82,18 @@ def _fold_once(call: Call, ledger: "Ledger", names: tuple[str, ...]) -> None:
     as_of = catch_up(call, ledger, names)
     wanted = chosen(names)
     found = [status for status in ledger.projections() if status.name in wanted]
-    stopped = [status for status in found if status.state == "stopped"]
+    stopped, left = [status for status in found if status.state == "stopped"], left_alone(ledger, names)
     if call.json:
         call.answer({"as_of": as_of, "ok": not stopped, "projections": [status.model_dump(mode="json") for status in found]})
     else:
         from runfold.terminal.text import counted, shown
 
-        done = len({status.name for status in found} - {status.name for status in stopped})
+        done = len({status.name for status in found} - {status.name for status in stopped} - left.keys())
         call.out.print(f"{counted(done, 'read model')} folded, as of position {as_of}", soft_wrap=True)
         for status in stopped:
             call.err.print(shown(status.error or "", "red"), soft_wrap=True)
+        for fact in left.values():
+            call.note(fact)
     if stopped:
         raise typer.Exit(1)
 
