@@ -83,6 +83,7 @@ MORE: dict[str, set[str]] = {
     "backup": {"maintenance"},
     "check": {*EVERY_FOLD, "domain", "evidence", "maintenance"},
     "decisions": {*FOLDING, "history", "projections.decision_log"},
+    "demo": {"store"},
     "deny": {*FOLDING, "history", "projections.approval_queue"},
     "diff": {*_RUNS, *PRICES, "history", "projections", "projections.usage"},
     "doctor": {"anyio", "attr", "delivery", "evidence", "h11", "httpcore2", "pygments", "structlog", "truststore"},
@@ -106,6 +107,7 @@ MORE: dict[str, set[str]] = {
     "search": {*FOLDING, "history", "projections.search"},
     "summary": {*_RUNS, *FOLDING, "history", "projections.problems"},
     "threads": {*FOLDING, "projections.threads"},
+    "tree": {"store"},
     **{
         f"subscriptions {name}": {"subscriptions", "store"}
         for name in ("put", "list", "show", "parked", "replay", "discard", "reset", "delete")

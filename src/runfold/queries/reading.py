@@ -33,6 +33,7 @@ if AT_ONCE:
     import runfold.queries.search.list
     import runfold.queries.threads.items
     import runfold.queries.threads.list
+    import runfold.queries.threads.run_states
     import runfold.queries.threads.view
     import runfold.queries.tool_calls
     import runfold.queries.usage.report
@@ -111,7 +112,7 @@ class Reading:
     thread_events = queries.threads.view.thread_events
     items = queries.threads.items.items
     stretches = queries.threads.items.stretches
-    run_states = queries.threads.items.run_states
+    run_states = queries.threads.run_states.run_states
     run = queries.runs.view.run
     state = queries.runs.view.state
     ag_ui = queries.runs.as_ag_ui.ag_ui

@@ -16,7 +16,7 @@ from runfold.domain.run_events import FOLLOWED
 from runfold.history.tree import Node, Tree
 from runfold.history.views import ThreadView
 from runfold.queries.reading import Reading
-from runfold.queries.threads.items import RunState
+from runfold.queries.threads.run_states import RunState
 from runfold.terminal import styles
 from runfold.terminal.text import one_line, shown
 

@@ -119,6 +119,8 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
     elif foldable := [name for name in names if ":" in name or find(name)]:
         _fold_few(call, ledger, foldable)
     plain = [plain for name in names for plain in (chosen([name]) if ":" in name else [name])]
+    if not plain:
+        return
     standing = ledger.now.read_models.standing(*plain)
     if not standing.behind_events:
         return

@@ -19,7 +19,7 @@ from runfold.pages.replay.cutting import Cutter, plain
 from runfold.pages.replay.word_diff import Piece, sides, word_diff
 from runfold.pages.screen import Screen
 from runfold.queries.runs.difference import RunDiff, Side
-from runfold.queries.threads.items import RunState
+from runfold.queries.threads.run_states import RunState
 from runfold.terminal.text import counted
 
 MOST_PAIRS = 200

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runfold.queries.threads.items import RunState
+from runfold.queries.threads.run_states import RunState
 
 MOST = 120
 """How many runs are drawn at once."""

@@ -21,7 +21,8 @@ from runfold.pages.replay.runs_tree import RunsTree, runs_tree
 from runfold.pages.replay.strip import Strip, strip
 from runfold.pages.replay.when import position_when
 from runfold.pages.screen import Screen
-from runfold.queries.threads.items import FEW_ITEMS, RunState
+from runfold.queries.threads.items import FEW_ITEMS
+from runfold.queries.threads.run_states import RunState
 
 _MESSAGE = ("message.added",)
 

@@ -1,24 +1,13 @@
-"""A thread in windows: its conversation item by item, its events in stretches, and how its runs stand; straight from the log.
+"""A thread in windows: its conversation item by item, its events in stretches; straight from the log.
 
 However long a thread is, each of these asks the database as many questions, and takes from it no more than it shows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
 from runfold.domain.recorded import Recorded
-from runfold.domain.run import NO_PROGRESS
-from runfold.domain.run_events import (
-    Parent,
-    RunCancelled,
-    RunCompleted,
-    RunCreated,
-    RunFailed,
-    RunStuck,
-    RunWaiting,
-    Status,
-)
 from runfold.domain.thread import MAIN
 from runfold.errors import RunNotFound, ThreadNotFound
 from runfold.history.items import CLOSING, KINDS, LATER, EventPlace, ItemFold, ThreadItem, ThreadItems, ids_of, usage_lines
@@ -42,25 +31,6 @@ _FIRST = Parameter("The number of the first item, from 1; the last items if not 
 _AROUND = Parameter("The items about this position, instead of a number.", least=0, most=MOST_POSITION)
 _MOST = Parameter(f"How many items at most, up to {MOST_ITEMS}.", least=1, most=MOST_ITEMS)
 _NUMBER_OF = Parameter(f"How many stretches at most, up to {MOST_STRETCHES}.", least=1, most=MOST_STRETCHES)
-_LIFE = ("run.created", "run.started", "run.waiting", "run.resumed", "run.stuck", "run.completed", "run.failed", "run.cancelled")
-_ENDED: Mapping[type, Status] = {RunCompleted: "completed", RunFailed: "failed", RunCancelled: "cancelled"}
-_NO_PROGRESS = tuple(event.type for event in NO_PROGRESS)
-
-
-class RunState(View):
-    """A run of a thread: where it comes from, and how far it is."""
-
-    run_id: str
-    parent: Parent | None
-    agent_id: str
-    status: Status
-    stop_reason: str | None
-    heads: tuple[str, ...]
-    """The heads that point at it."""
-    events: int
-    created_at: datetime
-    created_position: int
-    last_position: int
 
 
 class TypeCount(View):
@@ -160,35 +130,6 @@ def stretches(
     return Stretches(thread_id=thread_id, events=sum(each.events for each in found), stretches=found, as_of=pinned.up_to)
 
 
-@question
-def run_states(source: LocalSource, thread_id: str) -> list[RunState]:
-    """The runs of a thread in the order of their creation: parent, status, heads, and how far each is. Raises ThreadNotFound."""
-    pinned = source.pinned()
-    pinned.first(thread_id, ThreadNotFound)
-    tree = thread_tree(pinned.reader, thread_id, pinned.up_to)
-    ends = {end.run_id: end for end in ThreadScan(pinned.reader, thread_id, pinned.up_to).runs(_LIFE, _NO_PROGRESS)}
-    lives = pinned.reader.at_positions(end.last_of_types for end in ends.values() if end.last_of_types)
-    found = []
-    for node in tree.nodes.values():
-        end = ends[node.run_id]
-        status, stop_reason = _status(lives[end.last_of_types or node.position], end.last_beside or 0)
-        found.append(
-            RunState(
-                run_id=node.run_id,
-                parent=node.parent,
-                agent_id=node.agent_id,
-                status=status,
-                stop_reason=stop_reason,
-                heads=tuple(name for name, run_id in sorted(tree.heads.items()) if run_id == node.run_id),
-                events=end.events,
-                created_at=node.created_at,
-                created_position=node.position,
-                last_position=end.last_position,
-            )
-        )
-    return found
-
-
 def _left_at(scan: ThreadScan, tree: Tree, run_id: str, at_version: int, up_to: int) -> dict[str, int]:
     """The runs of a path, root first, each with the position up to which it is on the path."""
     segments = path(tree, run_id, at_version)
@@ -262,18 +203,3 @@ def _stretch(parts: Sequence[tuple[TypeCount, datetime | None, datetime | None, 
         last_at=max(ended, default=None),
         idle_ns=max(idle, default=None),
     )
-
-
-def _status(life: Recorded, last_progress: int) -> tuple[Status, str | None]:
-    """How a run stands after the last event of its life, and why it ended or waits."""
-    match life.event:
-        case RunCompleted() | RunFailed() | RunCancelled() as ending:
-            return _ENDED[type(ending)], ending.stop_reason
-        case RunWaiting() as waiting:
-            return "waiting", "requires_approval" if waiting.approval_ids else None
-        case RunStuck():
-            return ("running" if last_progress > life.position else "stuck"), None
-        case RunCreated():
-            return "created", None
-        case _:
-            return "running", None
