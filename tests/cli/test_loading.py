@@ -77,6 +77,8 @@ ARGUMENTS: dict[str, list[str]] = {
 """What commands are called with where their first example would not do."""
 
 _RUNS = {"projections.decision_log", "projections.run_summaries"}
+_TELLING = {"attr", "pygments", "structlog"}
+"""What tells of keys that are made here at their first use."""
 MORE: dict[str, set[str]] = {
     "approvals": {*FOLDING, "projections.approval_queue"},
     "attention": {*FOLDING, "projections.attention"},
@@ -113,6 +115,7 @@ MORE: dict[str, set[str]] = {
         for name in ("put", "list", "show", "parked", "replay", "discard", "reset", "delete")
     },
     **{f"seal {name}": SEALING for name in ("now", "keys", "accept-loss", "rotate")},
+    "seal now": {*SEALING, *_TELLING},
     "sweep": {*FOLDING, "delivery", "tenacity", "projections.approval_queue", "projections.run_progress"},
     "tool-calls": {*FOLDING, "projections.tool_calls"},
     "usage": {*FOLDING, *PRICES, "projections.usage"},
@@ -120,7 +123,7 @@ MORE: dict[str, set[str]] = {
     "verify": {*SEALING, "domain", "maintenance"},
     "evidence": SEALING | {"handles", "projections", "projections.run_summaries"},
     "prove-absence": {*SEALING, "handles", "projections", "projections.tool_calls"},
-    "webhooks create": {"cryptography", "tenacity"},
+    "webhooks create": {"cryptography", "tenacity", *_TELLING},
     "webhooks rotate": {"cryptography"},
     "webhooks secret": {"cryptography"},
     "work": {*EVERY_FOLD},
