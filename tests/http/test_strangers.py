@@ -26,7 +26,7 @@ from runfold.errors import EmbeddedServerFailed, LedgerUnavailable, PoisonEvent,
 from runfold.http.app import create_app, described
 from runfold.http.clients import MOST_CHARACTERS, Clients
 from runfold.http.problems import disclosed
-from runfold.http.routes import bundles
+from runfold.http.routes import bundles, questions
 from tests.databases import TestDatabase
 from tests.http.every_route import AGENTS, EVERY_ROUTE, IDS, request_of
 from tests.http.keys import denials, make_key, with_key
@@ -438,7 +438,10 @@ def test_pages_of_other_origins_may_ask_only_where_a_setting_says_so(told: Serve
         assert stream.until_named("end")
 
 
-def test_pages_that_may_ask_may_say_all_that_is_understood_and_read_all_that_is_said(told: Serve, ledger: Ledger) -> None:
+def test_pages_that_may_ask_may_say_all_that_is_understood_and_read_all_that_is_said(
+    told: Serve, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "WAIT_SECONDS", 0.0)  # what is recorded meanwhile is folded by nobody
     ledger.create_thread(thread_id="thread_1", agent_id="support").start_run(run_id="run_1")
     ledger.fold()
     key, origin = with_key(make_key(ledger, "admin")), {"Origin": "https://app.example"}
