@@ -251,7 +251,11 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ledger.example:8765", "ftp://ledger.example", "http://", "postgresql://h/db", "http://k@h", "http://h/?a=b"]
+    "url",
+    [
+        *("", "ledger.example:8765", "ftp://ledger.example", "http://", "postgresql://h/db", "http://k@h", "http://h/?a=b"),
+        *("http://h:99999", "http://h:65536", "https://h:0"),
+    ],
 )
 def test_what_is_no_address_of_a_server_is_said_so(url: str) -> None:
     with pytest.raises(UsageError, match="http"):

@@ -222,6 +222,8 @@ def checked_url(url: str) -> str:
         raise UsageError(f"{url!r} is no URL ({error}); write one such as http://ledger.example:8765") from None
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise UsageError(f"{url!r} is no URL of a server; write one such as http://ledger.example:8765")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise UsageError(f"{url!r}: {parsed.port} is no port; a port is a number from 1 to 65535")
     if parsed.query or parsed.fragment or parsed.userinfo:
         raise UsageError(f"{url!r} holds more than an address; give the key as key=…, or as RUNFOLD_KEY")
     return url.rstrip("/")
