@@ -66,7 +66,7 @@ def test_what_is_not_valid_is_refused_by_name_with_what_to_write(
 PATHS = [name for name, field in Settings.model_fields.items() if re.search(r"\bPath\b", str(field.annotation))]
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [*PATHS, "sweep"])  # which may be the path of a file, too
 def test_a_path_that_is_empty_is_not_set_and_never_the_working_folder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"RUNFOLD_{name.upper()}", raising=False)
     unset = getattr(Settings(), name)

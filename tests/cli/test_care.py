@@ -62,6 +62,21 @@ def test_doctor_finds_a_sound_ledger_sound(runfold: Command) -> None:
     assert found["settings"]["RUNFOLD_QUEUE_SIZE"] == 10_000
 
 
+def test_doctor_names_what_is_called_as_a_setting_and_is_none(
+    runfold: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFOLD_TENNANT", "acme")
+    (tmp_path / "more.env").write_text("RUNFOLD_DATABSE_URL=postgresql://ada:sesame@db/ledger\nRUNFOLD_COLOUR=9\nEDITOR=vi\n")
+    answer = runfold("doctor", "--json", "--env-file", str(tmp_path / "more.env"))
+    assert (answer.code, "sesame" in answer.out) == (0, False)
+    said = {check["fact"].split()[0]: check["next_step"] for check in answer.json["checks"] if check["about"] == "settings"}
+    assert {name: said[name].partition(",")[0] for name in said if "TEST" not in name and "BENCH" not in name} == {
+        "RUNFOLD_DATABSE_URL": "write RUNFOLD_DATABASE_URL",
+        "RUNFOLD_COLOUR": "take it out",
+        "RUNFOLD_TENNANT": "write RUNFOLD_TENANT",
+    }
+
+
 def test_doctor_hides_secrets(runfold: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLD_DATABASE_URL", "postgresql://ada:sesame@127.0.0.1:1/ledger?sslpassword=open")
     monkeypatch.setenv("RUNFOLD_CONNECT_TIMEOUT", "0.2")

@@ -57,10 +57,10 @@ class SweepPolicy(BaseModel):
 
 
 def read_policy(given: Any) -> Any:
-    """Read a policy from text: JSON, or the path of a file that holds it. Raises ValueError."""
+    """Read a policy from text: JSON, or the path of a file that holds it; empty is not set. Raises ValueError."""
     if not isinstance(given, str):
         return given
-    text = given.strip()
+    text = given.strip() or "{}"
     if not text.startswith("{"):
         try:
             text = at_home(Path(text)).read_text("utf-8")

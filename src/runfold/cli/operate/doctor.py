@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from runfold.settings import Settings
 
 HIDDEN = "********"
+READ_ELSEWHERE = {"RUNFOLD_EMBEDDED_LINGER", "RUNFOLD_FAILPOINT"}
+"""What is read without being a setting."""
 LIBRARIES = ("eventsourcing", "psycopg", "psycopg-pool", "pydantic", "pydantic-settings", "orjson", "rich", "typer")
 
 
@@ -72,6 +74,9 @@ def examine(settings: "Settings") -> "Iterator[Check]":
     if missing:
         yield Check("libraries", "wrong", f"{', '.join(missing)} not installed", "pip install runfold again")
     yield Check("versions", "ok", ", ".join(f"{name} {number}" for name, number in found.items()))
+    for name, like in unknown_names(settings):
+        step = f"write {like}" if like else "take it out, or see above how settings are called"
+        yield Check("settings", "note", f"{name} is no setting, and is not read", step)
     try:
         yield from _embedded(settings)
         database = Database.of(settings)
@@ -87,6 +92,26 @@ def examine(settings: "Settings") -> "Iterator[Check]":
     finally:
         datastore.close()
         database.close()
+
+
+def unknown_names(settings: "Settings") -> list[tuple[str, str | None]]:
+    """What is named as settings are, in the environment or their file, and is none; each with the setting most like it."""
+    import os
+    from difflib import get_close_matches
+
+    from pydantic_settings import DotEnvSettingsSource
+
+    prefix = "RUNFOLD_"
+    given = {name.upper() for name in os.environ}
+    if settings.env_file is not None:
+        given |= {name.upper() for name in DotEnvSettingsSource(type(settings), env_file=settings.env_file).env_vars}
+    known = [name.upper() for name in type(settings).model_fields]
+    found = []
+    for name in sorted(given - READ_ELSEWHERE):
+        word = name.removeprefix(prefix)
+        if word != name and word not in known:
+            found.append((name, next((prefix + like for like in get_close_matches(word, known, 1, 0.75)), None)))
+    return found
 
 
 def _embedded(settings: "Settings") -> "Iterator[Check]":
