@@ -9,6 +9,7 @@ from runfold.domain.message import MessagePartAppended, MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.projections.search import ItemKind
 from runfold.projections.words.said import LONGEST_TEXT, Passage, said_by
+from runfold.queries.page import Standing
 from runfold.queries.search.excerpts import Excerpt, Place, excerpt_of, places_of
 from runfold.queries.search.text import Wanted
 from runfold.queries.sources.source import LocalSource
@@ -53,14 +54,14 @@ class _Text(NamedTuple):
 
 
 def found_in(
-    source: LocalSource, wanted: Wanted, rows: Sequence[ItemRow], runs: Sequence[str]
+    source: LocalSource, wanted: Wanted, rows: Sequence[ItemRow], runs: Sequence[str], standing: Standing
 ) -> Iterator[tuple[ItemRow, Found]]:
     """Each item with what was found in it; without those of which it may no longer be shown.
 
-    With `runs`, what is looked for stands in what one of them recorded. Raises UnreadableEvent.
+    With `runs`, what is looked for stands in what one of them recorded. `standing` is that of the rows. Raises UnreadableEvent.
     """
     events = source.reader.at_positions(position for row in rows for position in row.positions)
-    hidden = _hidden_since(source, rows)
+    hidden = _hidden_since(source, rows, standing)
     for row in rows:
         found = _best(wanted, [text for text in _texts(source, row, events, hidden) if not runs or text.run_id in runs])
         if found is not None:
@@ -97,14 +98,15 @@ def _streamed(source: LocalSource, row: ItemRow, begun: Recorded, end: int, text
     return "".join(texts)[:LONGEST_TEXT], pieces
 
 
-def _hidden_since(source: LocalSource, rows: Sequence[ItemRow]) -> dict[tuple[str, str], set[int]]:
+def _hidden_since(source: LocalSource, rows: Sequence[ItemRow], standing: Standing) -> dict[tuple[str, str], set[int]]:
     """What may no longer be shown of messages as they stood, for what a search shows it finds; 0 stands for all of one."""
     hidden: dict[tuple[str, str], set[int]] = defaultdict(set)
-    if source.up_to == LATEST:
+    if source.up_to == LATEST and not standing.behind_events:
         return hidden
+    after = standing.position if source.reader.happened is None else 0
     for thread_id in {row.thread_id for row in rows if row.kind == "message"}:
         wanted = Filter(thread_id=thread_id, types=(MessageRedacted.type,))
-        for recorded in source.reader.present.events(wanted, after=source.up_to):
+        for recorded in source.reader.present.events(wanted, after=after):
             event = recorded.event
             if isinstance(event, MessageRedacted) and "content" in event.fields:
                 hidden[thread_id, event.message_id].add(event.revision or 0)

@@ -10,7 +10,7 @@ from runfold.projections.words.labels import SMALL, day_labels, label, parts_bet
 from runfold.queries.lists.paging import Paging, cursor_of, invalid_cursor, limit, read_cursor_parts
 from runfold.queries.lists.parameters import Parameter, checked
 from runfold.queries.lists.where import OneOrMore
-from runfold.queries.page import Page, page_of
+from runfold.queries.page import Page, Standing, page_of
 from runfold.queries.question import question
 from runfold.queries.search.excerpts import Excerpt
 from runfold.queries.search.found_texts import ItemRow, found_in
@@ -85,11 +85,11 @@ def search(source: LocalSource, words: Annotated[str, WORDS], **asked: Unpack[Se
         rows = _rows(snapshot, terms, wanted, most + 1)
         standing = snapshot.standing
     following = cursor_of(["search", rows[most - 1].first_position]) if len(rows) > most else None
-    return page_of(Hit, _hits(source, terms, rows[:most], wanted.get("run_id", ())), following, standing)
+    return page_of(Hit, _hits(source, terms, rows[:most], wanted.get("run_id", ()), standing), following, standing)
 
 
-def _hits(source: LocalSource, wanted: Wanted, rows: Sequence[ItemRow], runs: Sequence[str]) -> Iterator[Hit]:
-    for row, found in found_in(source, wanted, rows, runs):
+def _hits(source: LocalSource, wanted: Wanted, rows: Sequence[ItemRow], runs: Sequence[str], standing: Standing) -> Iterator[Hit]:
+    for row, found in found_in(source, wanted, rows, runs, standing):
         yield Hit(
             kind=row.kind,
             id=row.item_id,
