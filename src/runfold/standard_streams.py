@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-INTERRUPTED, PIPE_CLOSED = 130, 141
-"""Exit codes, as shells report SIGINT and SIGPIPE."""
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""Exit codes, as shells report SIGINT, SIGPIPE and SIGTERM."""
 
 
 class OutputRefused(OSError):

@@ -4,13 +4,14 @@ Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not found, 4 conflict, 5 a c
 """
 
 import gc
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from runfold.errors import LedgerError
-from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, OutputRefused, complaining, discard, prepare
+from runfold.standard_streams import INTERRUPTED, PIPE_CLOSED, TERMINATED, OutputRefused, complaining, discard, prepare
 
 _BEFORE_A_SEARCH = 200_000
 """How much is made before a search for cycles: to load what a command needs makes 100,000 to 135,000 objects, of which nothing is
@@ -20,14 +21,22 @@ given up, and to look through them is an eighth of what a list takes."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one call and return its exit code."""
     gc.set_threshold(_BEFORE_A_SEARCH)
+    asked_to_end: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        asked_to_end.append(number)
+        raise KeyboardInterrupt  # so that it leaves what Ctrl-C leaves: nothing half done
+
     if arguments is None:
         prepare()
+        signal.signal(signal.SIGTERM, end)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(given)
+        code = _run(given)
     except BrokenPipeError:
         discard(sys.stdout)
         return PIPE_CLOSED
+    return TERMINATED if asked_to_end and code == INTERRUPTED else code
 
 
 def _run(given: list[str]) -> int:

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -290,18 +291,26 @@ def test_help_needs_neither_driver_nor_events(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_who_presses_ctrl_c_while_a_command_loads_sees_no_trace() -> None:
-    code = (
-        "import sys\n"
-        "class Pressed:\n"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_ended_while_it_loads_undoes_what_it_began(number: int, code: int, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    program = (
+        "import os, pathlib, sys\n"
+        f"begun = pathlib.Path({str(begun)!r})\n"
+        "class Ended:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'runfold.cli.commands': raise KeyboardInterrupt\n"
-        "sys.meta_path.insert(0, Pressed())\n"
+        "        if name == 'runfold.cli.commands':\n"
+        "            try:\n"
+        "                begun.touch()\n"
+        f"                os.kill(os.getpid(), {number:d})\n"
+        "            finally: begun.unlink()\n"
+        "sys.meta_path.insert(0, Ended())\n"
         "from runfold.cli.main import main\n"
         "sys.exit(main())"
     )
-    done = subprocess.run([sys.executable, "-c", code, "version"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    done = subprocess.run([sys.executable, "-c", program, "version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert not begun.exists()
 
 
 def test_the_public_names_load_when_they_are_used() -> None:
