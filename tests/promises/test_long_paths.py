@@ -87,3 +87,15 @@ def test_a_longer_path_takes_no_more_questions(ledger: Ledger, monkeypatch: pyte
     few, many = (_asked(reading, told, monkeypatch) for told in (short, long))
     assert len(few) > 25
     assert {name: (few[name], many[name]) for name in few if many[name] > few[name]} == {}
+
+
+def test_nor_does_it_in_a_batch_that_has_collected_something_of_its_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = _told(ledger, 2), _told(ledger, 7)
+    ledger.fold()
+    asked = []
+    for told in (short, long):
+        with ledger.batch() as batch:
+            batch.run(told.other_id).add_message("user", "in the batch")
+            asked.append(_asked(batch.executor.reading(), told, monkeypatch))
+    few, many = asked
+    assert {name: (few[name], many[name]) for name in few if many[name] > few[name]} == {}

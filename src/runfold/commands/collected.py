@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from runfold.commands.stored_parts import StoredParts
@@ -111,12 +112,12 @@ class ReaderWithNew(TenantReader):
 
     def streams(self, parts: Iterable[StreamPart], types: tuple[str, ...] = ()) -> Iterator[Recorded]:
         """Return parts of streams, one after the other, the collected events of each last."""
-        parts = list(parts)
-        if not any(self._has_nothing_of(part.stream) or self.collected.of(part.stream) for part in parts):
-            yield from super().streams(parts, types)
-            return
-        for part in parts:
-            yield from self._of_part(part, types)
+        for is_stored, some in groupby(parts, lambda part: self._is_stored(part.stream)):
+            if is_stored:
+                yield from super().streams(some, types)
+            else:
+                for part in some:
+                    yield from self._of_part(part, types)
 
     def tree(self, thread_id: str, *, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """Return the events that shape a thread's tree, the collected ones last."""
@@ -126,6 +127,10 @@ class ReaderWithNew(TenantReader):
     def recorded_tree(self, thread_id: str, after: int = 0, up_to: int = LATEST) -> list[Recorded]:
         """Return those of them that the log has."""
         return [] if self._has_nothing_of(thread_id) else super().tree(thread_id, after=after, up_to=up_to)
+
+    def _is_stored(self, stream: str) -> bool:
+        """Return whether the log alone has a stream."""
+        return not self.collected.places_of(stream) and not self._has_nothing_of(stream)
 
     def _has_nothing_of(self, stream: str) -> bool:
         return self.is_unstored is not None and self.is_unstored((self.tenant, stream))
