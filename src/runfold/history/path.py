@@ -112,13 +112,11 @@ class History:
     def _redacted_since(self) -> Iterator[Recorded]:
         """What runs of the path redacted after it left them, or after what is asked about."""
         reader, end = self._reader.present, self.path[-1]
-        left = [
-            StreamPart(segment.run_id, segment.up_to_version if reader is self._reader else 0, LATEST, LATEST)
-            for segment in self.path
-            if segment.up_to_version < LATEST or reader is not self._reader
-        ]
-        yield from reader.streams(left, REDACTIONS)
-        if end.up_to_version == LATEST and reader is self._reader and self._up_to < LATEST:
+        shows_all = reader is self._reader
+        left = {segment.run_id: segment.up_to_version if shows_all else 0 for segment in self.path}
+        parts = [StreamPart(run_id, version, LATEST, LATEST) for run_id, version in left.items() if version < LATEST]
+        yield from reader.streams(parts, REDACTIONS)
+        if left[end.run_id] == LATEST and self._up_to < LATEST:
             yield from redactions(reader, self.tree.thread_id, (end.run_id,), after=self._up_to)
 
     def approvals(self) -> dict[str, list[Recorded]]:

@@ -114,9 +114,10 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
     """
     from runfold.projections.registry import chosen, find
 
+    foldable = [name for name in names if ":" in name or find(name)]
     if fold:
         catch_up(call, ledger, names)
-    elif foldable := [name for name in names if ":" in name or find(name)]:
+    elif foldable:
         _fold_few(call, ledger, foldable)
     plain = [plain for name in names for plain in (chosen([name]) if ":" in name else [name])]
     if not plain:
@@ -124,7 +125,7 @@ def ready(call: Call, ledger: "Ledger", *names: str, fold: bool) -> None:
     standing = ledger.now.read_models.standing(*plain)
     if not standing.behind_events:
         return
-    left = left_alone(ledger, [name for name in names if ":" in name or find(name)])
+    left = left_alone(ledger, foldable)
     for fact in left.values():
         call.note(fact)
     if not (left or fold):

@@ -101,7 +101,7 @@ def unknown_names(settings: "Settings") -> list[tuple[str, str | None]]:
 
     from pydantic_settings import DotEnvSettingsSource
 
-    prefix = "RUNFOLD_"
+    prefix = str(settings.model_config["env_prefix"])
     given = {name.upper() for name in os.environ}
     if settings.env_file is not None:
         given |= {name.upper() for name in DotEnvSettingsSource(type(settings), env_file=settings.env_file).env_vars}
