@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 @contextlib.contextmanager

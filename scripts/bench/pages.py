@@ -17,7 +17,7 @@ from read import TEXT, fill
 
 from runfold import Ledger
 from runfold.access.sessions import BrowserSessions, SignedIn
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 SHOWN, LONG = "thread_shown", "thread_long"
 OPENED = 20

@@ -16,6 +16,7 @@ from runfold import Ledger
 from runfold.adapters.eventsourcing_recorder import LogRecorder
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 TEXT = "The order left our warehouse on Tuesday; the carrier says it arrives tomorrow by noon."
 
@@ -67,7 +68,7 @@ def decoded(reader: Reader) -> int:
 
 def by_library(ledger: Ledger) -> int:
     """eventsourcing's own way: pages of notifications, payloads unread."""
-    recorder, after, count = LogRecorder(ledger.recorder.reader.of("default")), 0, 0
+    recorder, after, count = LogRecorder(TenantReader.of(ledger.recorder.reader, "default")), 0, 0
     while page := recorder.select_notifications(start=after, limit=2000, inclusive_of_start=False):
         after, count = int(page[-1].id), count + len(page)
     return count
@@ -82,7 +83,7 @@ def main() -> None:
         ids = fill(ledger, asked.threads, asked.messages)
         place = stack.enter_context(service(own, "runfold_sdk", *SERVE))
         last = ledger.position()
-        reader, own_part = ledger.recorder.reader, ledger.recorder.reader.of("default")
+        reader, own_part = ledger.recorder.reader, TenantReader.of(ledger.recorder.reader, "default")
         url = own.embedded.url("postgres", "runfold_sdk")
         rates = in_turn(
             asked.rounds,

@@ -21,6 +21,7 @@ from runfold.store.appending.append_call import Placed
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
 from runfold.store.hint import CHANNEL
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 
 
@@ -28,7 +29,7 @@ class WritingRecorder(LogRecorder):
     """The adapter's recorder, and a writer for what the cases insert. Their topics are no types of ours."""
 
     def __init__(self, log: Recorder) -> None:
-        super().__init__(log.reader.of("default"), require_topics=lambda _: None)
+        super().__init__(TenantReader.of(log.reader, "default"), require_topics=lambda _: None)
         self.log = log
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:

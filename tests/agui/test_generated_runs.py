@@ -15,6 +15,7 @@ from runfold.agui.run_events import RunEvents
 from runfold.domain.message import MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.history.path import History as Past
+from runfold.store.reading.tenant_reader import TenantReader
 
 from .client import Client
 from .runs import recorded_history
@@ -38,7 +39,7 @@ def test_what_goes_out_of_any_run_breaks_no_rule(ledger: Ledger, seed: int) -> N
     for thread_id in history.threads:
         events = list(ledger.thread(thread_id).events())
         for run_id in (run_id for run_id, home in history.thread_of.items() if home == thread_id):
-            past = list(Past(ledger.recorder.reader.of("default"), thread_id, run_id).past_events())
+            past = list(Past(TenantReader.of(ledger.recorder.reader, "default"), thread_id, run_id).past_events())
             for with_past in (False, True):
                 _try_run(RunEvents(run_id, past=past, with_past=with_past), events, dice)
             _try_joining(run_id, events, past, dice)

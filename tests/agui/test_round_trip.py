@@ -11,13 +11,14 @@ from runfold import Ledger
 from runfold.agui.checker import check
 from runfold.history.path import History as Past
 from runfold.importers.importing import import_paths
+from runfold.store.reading.tenant_reader import TenantReader
 
 from .runs import recorded_history
 
 
 def told_of(ledger: Ledger, run_id: str, thread_id: str) -> tuple[list[Any], list[Any]]:
     """What was said along the path of a run, and what was called and came of it, without ids and times."""
-    past = Past(ledger.recorder.reader.of("default"), thread_id, run_id)
+    past = Past(TenantReader.of(ledger.recorder.reader, "default"), thread_id, run_id)
     messages = [(one.role, one.content) for one in past.messages() if one.activity_type != "REASONING_ENCRYPTED_VALUE"]
     calls = [
         (call.name, call.arguments_text, call.status, call.result, call.error and call.error.message)

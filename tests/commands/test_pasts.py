@@ -7,6 +7,7 @@ from runfold.commands.pasts import MOST_PASTS
 from runfold.errors import CommandRefused
 from runfold.history.path import History
 from runfold.history.views import ToolCallView
+from runfold.store.reading.tenant_reader import TenantReader
 
 NUMBER = 20
 
@@ -22,7 +23,7 @@ def a_past(ledger: Ledger) -> tuple[Run, list[str], list[str]]:
 
 def calls_of(ledger: Ledger, run: Run) -> list[ToolCallView]:
     """The tool calls along the path to a run."""
-    return History(ledger.recorder.reader.of("default"), run.view().thread_id, run.id).tool_calls()
+    return History(TenantReader.of(ledger.recorder.reader, "default"), run.view().thread_id, run.id).tool_calls()
 
 
 def go_on(run: Run, messages: list[str], calls: list[str]) -> None:

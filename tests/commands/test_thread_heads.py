@@ -11,6 +11,7 @@ from runfold.commands.thread_heads import GrowingHeads, Heads, ThreadHeads
 from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused
 from runfold.history.tree import Tree
+from runfold.store.reading.tenant_reader import TenantReader
 
 HEADS = ("main", "other", "third")
 
@@ -69,12 +70,12 @@ def test_what_is_kept_of_them_is_what_the_log_says_whoever_moved_them(ledger: Le
         else:
             thread.put_head(chance.choice(HEADS), chance.choice(runs[thread.id]))
         asked = chance.choice(threads)
-        assert known.of(ledger.recorder.reader.of("default"), asked.id) == asked.tree().heads
+        assert known.of(TenantReader.of(ledger.recorder.reader, "default"), asked.id) == asked.tree().heads
 
 
 def test_what_is_kept_of_another_history_is_not_believed(ledger: Ledger, other: Ledger) -> None:
     """As where a backup was put back while nobody looked: what stands at the same positions is something else there."""
-    known, log = ThreadHeads(), ledger.recorder.reader.of("default")
+    known, log = ThreadHeads(), TenantReader.of(ledger.recorder.reader, "default")
     thread = ledger.create_thread(agent_id="support")
     first = thread.start_run()
     kept = log.tree(thread.id)

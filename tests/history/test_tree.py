@@ -12,6 +12,7 @@ from runfold.domain.run_events import FOLLOWED, Parent, ParentKind, RunCreated
 from runfold.history.tree import Node, Tree
 from runfold.http.agents.lineage import Lineage
 from runfold.http.agents.past import path_events
+from runfold.store.reading.tenant_reader import TenantReader
 from tests.promises.growth import TIMES, growth
 
 DEEP = 1_500
@@ -90,7 +91,7 @@ def test_an_agents_client_finds_its_place_in_a_thread_however_deep(ledger: Ledge
             at = batch.thread(thread.id).start_run(parent=at.id, kind=kind)
         other = batch.thread(thread.id).start_run(parent=None)
         batch.thread(thread.id).move_head("main", other)
-    reader, tree = ledger.recorder.reader.of("default"), thread.tree()
+    reader, tree = TenantReader.of(ledger.recorder.reader, "default"), thread.tree()
     client = Lineage(reader, tree, {"messages": [{"id": asked.id, "role": "user"}]})
     first = next(iter(tree.nodes))
     assert client.current() == (at.id if kind == "continues" else first)

@@ -13,7 +13,8 @@ from runfold.domain.approval_events import Vote
 from runfold.domain.values import digest
 from runfold.errors import ReadModelBehind, UsageError
 from runfold.projections.approval_queue import ApprovalQueue, ApprovalRow
-from runfold.store.reading.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from tests.queries.listed import DAWN, MINUTE, TOOLS, VOTERS, Listed
 
 ASKED = settings(derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=list(HealthCheck))

@@ -22,6 +22,7 @@ from runfold.errors import UnsafeDurability
 from runfold.handles.run import Run
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.setup.migrate import migrate
 from tests.databases import TestDatabase
 from tests.folders import own_folder
@@ -166,7 +167,7 @@ def test_however_many_pooled_connections_have_ended_the_next_question_is_answere
 @pytest.mark.parametrize("way", ["plain", "unlocked"])
 def test_a_reader_whose_connections_have_all_ended_asks_once_more(database: TestDatabase, tenant: str, way: str) -> None:
     with contextlib.closing(Datastore(database.url)) as datastore, psycopg.connect(database.admin_url, autocommit=True) as admin:
-        reader = Reader(datastore) if tenant == EVERY_TENANT else Reader(datastore).of(tenant)
+        reader = Reader(datastore) if tenant == EVERY_TENANT else TenantReader(datastore, tenant)
         reader = reader if way == "plain" else reader.unlocked()
         with contextlib.ExitStack() as stack:
             taken = [stack.enter_context(datastore.reading(tenant)).info.backend_pid for _ in range(datastore.pool.max_size)]

@@ -9,6 +9,7 @@ from psycopg import errors
 from runfold import Ledger
 from runfold.store.appending.append_call import Placed
 from runfold.store.codec import Row
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 
@@ -27,7 +28,7 @@ def test_versions_are_counted_in_each_tenants_stream(recorder: Recorder, of: Cal
     assert recorder.writer.append(rows).first_position == 1  # type: ignore[union-attr]
     assert recorder.writer.append([of("third", "run_a", 1)]).first_position == 5  # type: ignore[union-attr]
     for tenant, ends in (("acme", (2, 3)), ("globex", (2, 4)), ("third", (1, 5)), ("fourth", None)):
-        reader = recorder.reader.of(tenant)
+        reader = TenantReader.of(recorder.reader, tenant)
         assert reader.ends(["run_a", "run_b"]) == ({"run_a": ends} if ends else {})
         assert [found.position for found in reader.stream("run_a")] == [found.position for found in reader.page()]
 

@@ -16,6 +16,7 @@ from runfold.errors import UsageError
 from runfold.store.codec import Row
 from runfold.store.datastore import EVERY_TENANT, Datastore
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 
@@ -162,7 +163,7 @@ def test_sql_of_ones_own_could_change_the_setting_so_this_wall_is_the_second(two
 
 @pytest.mark.fault("I8")
 def test_a_reader_for_one_tenant_reads_nothing_else_whatever_it_asks(two_tenants: None, recorder: Recorder) -> None:
-    mine, theirs = recorder.reader.of(MINE), recorder.reader.of(THEIRS)
+    mine, theirs = TenantReader.of(recorder.reader, MINE), TenantReader.of(recorder.reader, THEIRS)
     assert [recorded[0] for recorded in mine.rows("SELECT notification_id FROM runfold.log ORDER BY 1")] == [1, 3, 5]
     assert [recorded.position for recorded in theirs.page()] == [2, 4]
     assert list(theirs.stream("run_a")) == []
@@ -171,15 +172,15 @@ def test_a_reader_for_one_tenant_reads_nothing_else_whatever_it_asks(two_tenants
     assert [recorded.position for recorded in recorder.reader.page()] == [1, 2, 3, 4, 5]
     for name in ("", EVERY_TENANT):
         with pytest.raises(UsageError, match="is no tenant; give the name of one"):
-            recorder.reader.of(name)
+            TenantReader.of(recorder.reader, name)
 
 
 def test_a_moment_is_the_same_position_for_every_tenant(two_tenants: None, recorder: Recorder) -> None:
     head = recorder.reader.head()
     assert head.recorded_at is not None
     for tenant in (MINE, THEIRS, "nobody"):
-        assert recorder.reader.of(tenant).position_at(head.recorded_at) == 5
-        assert recorder.reader.of(tenant).rows("SELECT runfold.recorded_at(1), runfold.recorded_at(6)") == [
+        assert TenantReader.of(recorder.reader, tenant).position_at(head.recorded_at) == 5
+        assert TenantReader.of(recorder.reader, tenant).rows("SELECT runfold.recorded_at(1), runfold.recorded_at(6)") == [
             (head.recorded_at, None)
         ]
 
@@ -231,7 +232,7 @@ def test_a_change_of_tenants_costs_no_more_round_trips_than_no_change(
     two_tenants: None, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Datastore(database.url, max_connections=1)  # a second one might be made ready, and be counted, in between
-    Reader(store).of(MINE).head()
+    TenantReader(store, MINE).head()
     sent: list[object] = []
     execute = psycopg.Connection.execute
 

@@ -23,6 +23,7 @@ from runfold.errors import KeyRefused, ScopeMissing, TooManyRequests
 from runfold.handles.ledgers.keys import KeyView, key_views
 from runfold.ledger import Ledger
 from runfold.store.codec import StreamKey
+from runfold.store.reading.tenant_reader import TenantReader
 
 BELIEVED_SECONDS = 1.0
 MOST_BELIEVED = 10_000
@@ -236,7 +237,7 @@ class Keys:
     def _read_one(self, key: StreamKey) -> Security:
         tenant_id, stream = key
         state = Security(stream)
-        for recorded in self._ledger.recorder.reader.of(tenant_id).stream(stream):
+        for recorded in TenantReader.of(self._ledger.recorder.reader, tenant_id).stream(stream):
             state.evolve(recorded.event)
         return state
 

@@ -36,6 +36,7 @@ from runfold.errors import Damage
 from runfold.settings import Settings
 from runfold.store.database import Database
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.setup import migrate
 
 
@@ -103,7 +104,7 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         settings = self._settings()
         try:
             reader = self._open(settings)
-            return LogRecorder(reader.of(settings.tenant))
+            return LogRecorder(TenantReader.of(reader, settings.tenant))
         except BaseException:
             self.close()  # an application that was not made cannot be closed
             raise

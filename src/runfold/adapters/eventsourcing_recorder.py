@@ -27,8 +27,9 @@ from runfold.feed.following import Failed, Following, Retries, Span, Wait
 from runfold.store import epochs
 from runfold.store.hint import Listener
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
 from runfold.store.reading.stored import Stored, stored_page, stored_stream, stored_stretch
+from runfold.store.reading.tenant_reader import TenantReader
 
 PAGE = 500
 LOOK_AGAIN_SECONDS = 0.25

@@ -16,6 +16,7 @@ from runfold.domain.recorded import Recorded
 from runfold.errors import DuplicateWithDifferentContent, KeyReused, LedgerError
 from runfold.store.appending.told import told_of_recorded
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 IN_FLIGHT_SECONDS = 0.002
 """How long what is on its way is waited for, before another look."""
@@ -34,7 +35,7 @@ class Answers:
         """
         if caller.key is None:
             return None
-        log, former = self._reader.of(caller.tenant_id), caller._replace(key_of="tenant")
+        log, former = TenantReader.of(self._reader, caller.tenant_id), caller._replace(key_of="tenant")
         now, before = caller.event_id(0), former.event_id(0)
         first = {recorded.event_id_bytes: recorded for recorded in log.by_event_ids([now, before])}  # mostly there is none
         is_former = now not in first and before in first and _is_of(caller, first[before])
@@ -69,7 +70,7 @@ class Answers:
 
         Who expects something of a head, and was not refused, has no answer yet: what memory holds is brought up to date for it.
         """
-        ends = self._reader.of(attempt.tenant_id).ends(list(seen))
+        ends = TenantReader.of(self._reader, attempt.tenant_id).ends(list(seen))
         stored = {stream: ends.get(stream, (0, 0))[0] for stream in seen}
         floor = attempt.floor or {}
         if is_answer and all(
@@ -89,7 +90,7 @@ class Answers:
 
     def as_recorded(self, attempt: Attempt, repeated: AlreadyRecorded) -> None:
         """Answer with what stands there already; not yet, while that is still on its way."""
-        reader = self._reader.of(attempt.tenant_id)
+        reader = TenantReader.of(self._reader, attempt.tenant_id)
         found = list(reader.stream(repeated.stream, after_version=repeated.version - 1, up_to_version=repeated.version))
         if not found:
             time.sleep(IN_FLIGHT_SECONDS)

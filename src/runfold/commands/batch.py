@@ -21,7 +21,7 @@ from runfold.domain.recorded import Recorded
 from runfold.errors import CommandRefused, LedgerError, LedgerUnavailable, UsageError
 from runfold.store.appending.told import told_of_recorded
 from runfold.store.codec import as_recorded
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class CommandBatch:
     def _log(self) -> TenantReader:
         """Return what reads the log alone, with all that was submitted."""
         self.parts.wait()
-        return self._executor.recorder.reader.of(self.tenant_id)
+        return TenantReader.of(self._executor.recorder.reader, self.tenant_id)
 
     def _recorded_at(self, head: HeadName) -> str | None:
         """Return the run that a head is at in the log."""

@@ -12,6 +12,7 @@ from runfold.domain.streams import NOT_FOUND, StreamState, is_id
 from runfold.domain.subjects import Facts
 from runfold.store.codec import StreamKey, dump
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _QUICK_SECONDS = 0.002
 
@@ -135,7 +136,8 @@ class CachedStreams:
 
     def catch_up(self, cached: CachedStream) -> None:
         """Take in what was recorded since."""
-        for recorded in self._reader.of(cached.tenant_id).stream(cached.state.id, after_version=cached.state.version):
+        reader = TenantReader.of(self._reader, cached.tenant_id)
+        for recorded in reader.stream(cached.state.id, after_version=cached.state.version):
             if not cached.state.exists:
                 cached.thread_id = recorded.thread_id
                 cached.context, cached.context_json = recorded.context, recorded.context_json

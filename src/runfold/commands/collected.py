@@ -10,8 +10,9 @@ from runfold.domain.event import Event, is_of_type
 from runfold.domain.recorded import Recorded
 from runfold.store.codec import Row, StreamKey
 from runfold.store.datastore import Datastore
-from runfold.store.reading.reader import LATEST, TREE_TYPES, TenantReader
+from runfold.store.reading.reader import LATEST
 from runfold.store.reading.stream_parts import StreamPart
+from runfold.store.reading.tenant_reader import TREE_TYPES, TenantReader
 from runfold.store.unlocked import Row as StoredRow
 
 _AFTER_ALL = 2**61

@@ -47,6 +47,7 @@ from runfold.store.appending.appends import Append
 from runfold.store.codec import Limits, StreamKey
 from runfold.store.hint import Hint
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 from runfold.store.sealed_secrets import SealedSecrets
 
@@ -144,7 +145,7 @@ class CommandExecutor:
             cached = self.states.take(key)
         tenant_id, stream = key
         while cached is not None and not cached.dead:
-            stored, _ = self.recorder.reader.of(tenant_id).ends([stream]).get(stream, (0, 0))
+            stored, _ = TenantReader.of(self.recorder.reader, tenant_id).ends([stream]).get(stream, (0, 0))
             if cached.state.version <= stored:
                 return cached if cached.state.version == stored else None
             time.sleep(IN_FLIGHT_SECONDS)  # some of it is still on its way

@@ -13,7 +13,7 @@ from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolCallState
 from runfold.history.path import TOOL_CALL_EVENTS, History, calls_left, messages_left
 from runfold.store.codec import StreamKey
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 MOST_PASTS, MOST_BYTES = 8, 16 * 2**20
 """Each may be as long as a conversation, and hold all results of its tool calls: so many bytes of events are kept of all."""

@@ -23,7 +23,8 @@ from runfold.errors import InvalidEvent, KeyNotFound, VersionConflict, shortened
 from runfold.history.path import History
 from runfold.ids import new_event_id
 from runfold.store.codec import Limits, Row, StreamKey, dump, encode, form_of
-from runfold.store.reading.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _NOTHING: dict[StreamKey, int] = {}
 _new_row = tuple.__new__
@@ -167,7 +168,7 @@ class Session:
 
     @property
     def _log(self) -> TenantReader:
-        return self._reader.of(self._tenant_id)
+        return TenantReader.of(self._reader, self._tenant_id)
 
     def _fetch(self, key: object, read: Callable[[], Any]) -> Any:
         """Return what must be read from the database: once a command. Raises LoadRequired."""

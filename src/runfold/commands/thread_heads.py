@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from runfold.domain.recorded import Recorded
 from runfold.history.tree import Tree
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 MOST_THREADS = 1_000
 """Whose heads are kept: mostly there is one."""

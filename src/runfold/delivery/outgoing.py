@@ -18,6 +18,7 @@ from runfold.errors import UnknownEventType
 from runfold.settings import Settings
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.sealed_secrets import SealedSecrets
 
 AGENT = "Runfold-Webhooks/1"
@@ -60,7 +61,7 @@ class Outgoings:
 
     def _callback(self, delivery: Delivery, recorded: Recorded) -> Outgoing | None:
         recorded.facts_beside()  # what it ends as is recorded with them
-        reader = self._reader.of(recorded.tenant_id)
+        reader = TenantReader.of(self._reader, recorded.tenant_id)
         created = next(reader.stream(recorded.stream, up_to_version=1), None)
         if created is None or not isinstance(created.event, RunCreated) or created.event.callback_url is None:
             return None

@@ -9,7 +9,7 @@ from runfold.domain.run import Run
 from runfold.domain.run_events import RunCreated
 from runfold.domain.usage import Tokens, UsageCorrected, UsageRecorded
 from runfold.queries.reading import local_reading
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _COUNTS = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
 """Letta's words for tokens, and ours."""

@@ -20,6 +20,7 @@ from runfold.store.datastore import EVERY_TENANT
 from runfold.store.epochs import lineage_of
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Head, Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 CALLBACKS, STEPS = "callbacks", "steps"
 """What stands for a webhook's id where a run named an address, and where the settings name one for all steps."""
@@ -130,7 +131,7 @@ class WebhookQueue:
     def _callbacks_of(self, recorded: Recorded) -> Iterator[Recorded]:
         """Yield the end of a run that named an address, or may have done. What was imported is history: nobody waits for it."""
         if _is_told(recorded):
-            created = next(self._reader.of(recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
+            created = next(TenantReader.of(self._reader, recorded.tenant_id).stream(recorded.stream, up_to_version=1), None)
             event = None if created is None else _read(created)
             may_be_asked_for = created is not None and event is None
             if may_be_asked_for or (isinstance(event, RunCreated) and event.callback_url is not None):
@@ -144,7 +145,7 @@ class WebhookQueue:
             yield recorded
             return
         open_steps: dict[str, Recorded] = {}
-        reader = self._reader.of(recorded.tenant_id)
+        reader = TenantReader.of(self._reader, recorded.tenant_id)
         for each in reader.stream(recorded.stream, up_to_version=recorded.version, types=("step.*",)):
             event = _read(each)
             if isinstance(event, StepStarted):

@@ -31,6 +31,7 @@ from runfold.store.codec import decode
 from runfold.store.cursor import Place
 from runfold.store.epochs import position_of
 from runfold.store.queries import named_queries
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.reading.which_event import ask_about_events
 
 EVENTS = "events"
@@ -195,7 +196,7 @@ class EventExport:
         if self._order.tenant_id is None:  # positions have no hole
             end = min(end, after + most)
             return end - after, end
-        ((rows, last),) = self._order.ledger.recorder.reader.of(self._order.tenant_id).rows(
+        ((rows, last),) = TenantReader.of(self._order.ledger.recorder.reader, self._order.tenant_id).rows(
             _QUERIES["stretch"], [after, end, self._order.tenant_id, most]
         )
         return rows, last if rows == most else end

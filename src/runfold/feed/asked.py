@@ -21,7 +21,8 @@ from runfold.feed.wanted import Wanted
 from runfold.store import epochs
 from runfold.store.cursor import MOST_POSITION, Cursor, Place
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import Head, TenantReader
+from runfold.store.reading.reader import Head
+from runfold.store.reading.tenant_reader import TenantReader
 
 NOW: Literal["now"] = "now"
 _FIRST, _TICK = datetime.min.replace(tzinfo=UTC), timedelta(microseconds=1)

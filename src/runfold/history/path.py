@@ -24,8 +24,9 @@ from runfold.history.approvals import as_allowed, waited_for
 from runfold.history.said import Said, redactions
 from runfold.history.tree import Tree
 from runfold.history.views import Message, ToolCallView
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
 from runfold.store.reading.stream_parts import StreamPart
+from runfold.store.reading.tenant_reader import TenantReader
 
 _ENDED_AS: dict[type, CallStatus] = {
     ToolSucceeded: "succeeded",

@@ -17,7 +17,7 @@ from runfold.domain.parts import longer
 from runfold.domain.recorded import Recorded
 from runfold.history.views import Message
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 @dataclass(frozen=True)

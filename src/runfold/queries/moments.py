@@ -13,6 +13,7 @@ from runfold.projector.past.moments import Limits, Moment, MomentState, Wanted
 from runfold.store.datastore import Connection
 from runfold.store.epochs import lineage_of
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 EXPIRES_IN = timedelta(hours=1)
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=7)
@@ -69,7 +70,8 @@ class Moments:
     def __init__(
         self, reader: Reader, tenant_id: str, limits: Limits, connected: Callable[[], AbstractContextManager[Connection]]
     ):
-        self._reader, self._tenant_id, self._limits, self._connected = reader.of(tenant_id), tenant_id, limits, connected
+        self._reader = TenantReader.of(reader, tenant_id)
+        self._tenant_id, self._limits, self._connected = tenant_id, limits, connected
 
     def ask(
         self,

@@ -10,7 +10,8 @@ from runfold.domain.values import whole_number
 from runfold.queries.sources.past import MOST_EVENTS, Whole
 from runfold.queries.sources.read_models import ReadModels
 from runfold.queries.sources.source import Fold, LocalSource, Source, fold_nothing
-from runfold.store.reading.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.unloaded import AT_ONCE, Unloaded
 
 if AT_ONCE:

@@ -20,7 +20,8 @@ from runfold.queries.question import question
 from runfold.queries.runs.calls import CALLS, RunCalls, Scope
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource
-from runfold.store.reading.reader import Reader, TenantReader
+from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _PIECE = 1_000
 """So many events are folded at once."""

@@ -26,7 +26,8 @@ from runfold.queries.question import question
 from runfold.queries.sources.source import LocalSource
 from runfold.store.datastore import EVERY_TENANT
 from runfold.store.queries import named_queries
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.tenant_reader import TenantReader
 
 MOST_ATTEMPTS = 1000
 _QUERIES = named_queries("runfold.queries", "webhooks.sql")

@@ -25,7 +25,8 @@ from runfold.remote.calls import path_of, query
 from runfold.remote.client import Client
 from runfold.remote.events import all_events
 from runfold.store.reading.happened import happened_by
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.tenant_reader import TenantReader
 
 T = TypeVar("T")
 

@@ -24,7 +24,8 @@ from runfold.queries.lists.where import number, seconds
 from runfold.store import epochs
 from runfold.store.cursor import MOST_POSITION, cursor_of
 from runfold.store.datastore import Connection
-from runfold.store.reading.reader import Head, TenantReader
+from runfold.store.reading.reader import Head
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.subscriptions import answers
 from runfold.subscriptions.answers import at
 from runfold.subscriptions.standing import standing, within

@@ -9,7 +9,7 @@ from runfold.feed.asked import Asked
 from runfold.store.cursor import cursor_of
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.firsts import firsts
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.subscriptions.stored import Kept, Stored
 from runfold.subscriptions.views import SubscriptionView
 

@@ -18,6 +18,7 @@ from runfold.store.appending.loop_sender import LoopSender
 from runfold.store.appending.writer import Batch, Writer
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 from tests.waiting import until
@@ -389,10 +390,10 @@ def test_of_what_follows_on_what_was_refused_nothing_is_stored(
         for _ in range(120):
             stream = f"run_{chance.randrange(4)}"
             if chance.random() < 0.06:
-                ends = recorder.reader.of("default").ends([stream])
+                ends = TenantReader.of(recorder.reader, "default").ends([stream])
                 recorder.writer.append([row(stream, ends.get(stream, (0, 0))[0] + 1)])  # another's, where it finds its place
             elif chance.random() < 0.1:
-                ends = recorder.reader.of("default").ends([stream])
+                ends = TenantReader.of(recorder.reader, "default").ends([stream])
                 connected.read_again(stream)
                 last[stream] = ends.get(stream, (0, 0))[0], b""
             put(stream)

@@ -17,6 +17,7 @@ from runfold.store.appending.append_call import AppendCall, Placed
 from runfold.store.appending.writer import Batch, Repeated, Writer
 from runfold.store.codec import Row
 from runfold.store.datastore import Datastore
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.recorder import Recorder
 from tests.databases import TestDatabase
 
@@ -201,7 +202,7 @@ def test_what_is_read_in_a_hold_is_all_there_is_whatever_isolation_the_role_asks
         assert isinstance(other.writer.append([row("run_a", 2 * number - 1)]), Placed)
 
         def decide() -> Batch:
-            ((version, _),) = one.reader.of("default").ends(["run_a"]).values()
+            ((version, _),) = TenantReader.of(one.reader, "default").ends(["run_a"]).values()
             return Batch([row("run_a", version + 1)])
 
         assert isinstance(one.writer.append_alone(decide), Placed)

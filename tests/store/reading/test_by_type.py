@@ -13,6 +13,7 @@ from runfold.domain.values import Actor
 from runfold.store.reading import by_type, reader
 from runfold.store.reading.filter import Filter
 from runfold.store.reading.reader import Reader
+from runfold.store.reading.tenant_reader import TenantReader
 from tests.databases import TestDatabase
 from tests.projections.histories import History
 
@@ -99,7 +100,7 @@ def test_a_small_tenant_finds_its_events_among_those_of_large_ones(told: tuple[R
     log, events = told
     own = [each for each in events if each.tenant_id == "other"]
     assert 0 < len(own) * 4 < len(events)
-    assert list(log.of("other").events()) == own
+    assert list(TenantReader.of(log, "other").events()) == own
 
 
 def test_no_stretch_found_by_type_holds_more_than_was_asked_for(told: tuple[Reader, list[Recorded]]) -> None:

@@ -8,8 +8,9 @@ import pytest
 from runfold import Ledger, Run
 from runfold.domain.recorded import Recorded
 from runfold.store.reading.filter import PAGE_BYTES
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
 from runfold.store.reading.stream_parts import FEW, StreamPart
+from runfold.store.reading.tenant_reader import TenantReader
 from tests.sent import sent
 
 LENGTHS = (1, 2, 7, FEW - 3, FEW - 2, FEW - 1, 3 * FEW)
@@ -35,7 +36,7 @@ def _each(reader: TenantReader, parts: list[StreamPart], types: tuple[str, ...])
 
 def test_any_parts_of_any_streams_come_in_order_and_whole(ledger: Ledger) -> None:
     ids, last = [run.id for run in _runs(ledger)], ledger.position()
-    reader, chance = ledger.recorder.reader.of(ledger.caller.tenant_id), random.Random(7)  # noqa: S311  the same each time
+    reader, chance = TenantReader.of(ledger.recorder.reader, ledger.caller.tenant_id), random.Random(7)  # noqa: S311  the same each time
     for _ in range(60):
         parts = [
             StreamPart(
@@ -56,7 +57,7 @@ def test_what_is_together_more_than_memory_should_hold_comes_in_pages(ledger: Le
         run = thread.start_run(run_id=f"run_{number}", parent=None)
         for _ in range(2 - number % 2):
             run.add_message("user", "x" * size)
-    reader = ledger.recorder.reader.of(ledger.caller.tenant_id)
+    reader = TenantReader.of(ledger.recorder.reader, ledger.caller.tenant_id)
     parts = [StreamPart(f"run_{number}", 0, LATEST, LATEST) for number in range(PAGE_BYTES // size + 6)]
     with sent(monkeypatch) as queries:
         found = list(reader.streams(parts))

@@ -17,6 +17,7 @@ from runfold.handles.calling.created_ids import CreatedIds
 from runfold.method_call import MethodCall
 from runfold.queries.reading import Reading, local_reading
 from runfold.queries.sources.source import Fold, fold_nothing
+from runfold.store.reading.tenant_reader import TenantReader
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class CallerExecutor:
         self.caller = caller or commands.caller
         self.actor, self.tenant_id = self.caller.actor, self.caller.tenant_id
         self.ledger_identity = commands, self.tenant_id
-        self.reader = commands.recorder.reader.of(self.tenant_id)
+        self.reader = TenantReader.of(commands.recorder.reader, self.tenant_id)
         self._is_own = caller is None
         self._ids = CreatedIds(self.caller)
 

@@ -9,7 +9,7 @@ from runfold.domain.security import AUDITED
 from runfold.errors import UsageError
 from runfold.proofs.receipt import ReceiptUnreadable, ToldEvent, from_json, read_receipt
 from runfold.queries.sealed.told_events import ReceiptVerification, verify_told
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 AnyReceipt = Receipt | Mapping[str, Any] | str | bytes
 """A receipt as a command returned it, or the JSON that was kept of one, as text or as it was parsed."""

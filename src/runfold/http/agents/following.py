@@ -7,7 +7,8 @@ from runfold.domain.recorded import Recorded
 from runfold.feed.shared import Feed
 from runfold.feed.tail import Tail
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import Head, TenantReader
+from runfold.store.reading.reader import Head
+from runfold.store.reading.tenant_reader import TenantReader
 
 MOST_EVENTS, MOST_BYTES = 500, 1024 * 1024
 """No more than these many events, or that much payload, is taken for a client at once: the rest stays in the log until the

@@ -27,7 +27,7 @@ from runfold.http.agents.lineage import Lineage, Origin, own_words
 from runfold.http.agents.past import path_events
 from runfold.http.agents.resuming import Answers
 from runfold.http.agents.sent import Sent
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 KEY = "ag_ui"
 """The key of what AG-UI says of a run or thread, in the metadata of those."""

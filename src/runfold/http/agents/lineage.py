@@ -14,7 +14,8 @@ from runfold.history.tree import Tree
 from runfold.http.agents.ids import message_id_of, run_id_of
 from runfold.http.agents.past import path_events
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 @dataclass(frozen=True)

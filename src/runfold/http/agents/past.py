@@ -8,7 +8,8 @@ from runfold.domain.parts import Part
 from runfold.domain.recorded import Recorded
 from runfold.history.path import Segment, path
 from runfold.history.tree import Tree
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 def path_events(reader: TenantReader, tree: Tree, run_id: str, at_version: int = LATEST, up_to: int = LATEST) -> list[Recorded]:

@@ -15,7 +15,8 @@ from runfold.http.agents.intake import Begun
 from runfold.http.agents.paging import paged
 from runfold.http.agents.past import path_events
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import Head, TenantReader
+from runfold.store.reading.reader import Head
+from runfold.store.reading.tenant_reader import TenantReader
 
 _STARTS = frozenset(f"{what}_START" for what in ("TEXT_MESSAGE", "REASONING_MESSAGE", "REASONING", "TOOL_CALL")) | {
     "STEP_STARTED",

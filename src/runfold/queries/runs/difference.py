@@ -24,8 +24,9 @@ from runfold.queries.question import question
 from runfold.queries.runs.own_decisions import OwnDivergence, own_divergence
 from runfold.queries.sources.source import LocalSource
 from runfold.queries.usage.totals import Ungrouped, usage_total
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
 from runfold.store.reading.stream_parts import StreamPart
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 class Parting(View):

@@ -26,7 +26,7 @@ from runfold.queries.runs.summary import MODELS as SUMMARY_MODELS
 from runfold.queries.runs.summary import RunSummaryView, run_row, run_summary, summary_rows
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.queries.sources.source import LocalSource
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 RECENT = 10
 """How many failures are listed where nobody says, as in hive."""

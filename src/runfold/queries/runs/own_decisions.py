@@ -6,7 +6,7 @@ from runfold.history.path import Segment
 from runfold.history.views import View
 from runfold.projections.decision_log import DecisionLog, DecisionRow
 from runfold.projections.fold import fold_all
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 class ChosenOption(View):

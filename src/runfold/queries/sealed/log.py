@@ -7,7 +7,7 @@ from pydantic import ConfigDict
 from runfold.errors import CheckpointNotFound
 from runfold.history.views import View
 from runfold.store.queries import named_queries
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _QUERIES = named_queries("runfold.queries.sealed", "log.sql")
 

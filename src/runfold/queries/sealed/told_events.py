@@ -16,7 +16,7 @@ from runfold.proofs.tiles import ReadTile, Tiles
 from runfold.proofs.tree import ProofFailed, verify_inclusion
 from runfold.queries.sealed.log import CheckpointView, last_checkpoint, sealed_log
 from runfold.store.queries import named_queries
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 _QUERIES = named_queries("runfold.queries.sealed", "told_events.sql")
 _AT_ONCE = 500

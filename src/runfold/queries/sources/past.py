@@ -16,7 +16,7 @@ from runfold.projector.tables.table import Table
 from runfold.queries.sources.read_models import ReadModels, SchemaGone
 from runfold.queries.sources.snapshot import Snapshot
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import TenantReader
+from runfold.store.reading.tenant_reader import TenantReader
 
 MOST_EVENTS = 1_000_000
 """How many events are folded for one question about the whole past, unless the caller allows more."""

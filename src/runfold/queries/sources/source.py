@@ -24,7 +24,8 @@ from runfold.projections.registry import find
 from runfold.queries.sources.past import MOST_EVENTS, Past, Whole, not_of_a_handle
 from runfold.queries.sources.read_models import ReadModels
 from runfold.queries.sources.snapshot import Snapshot
-from runfold.store.reading.reader import HAPPENED_OF_THREADS, LATEST, Reader, TenantReader
+from runfold.store.reading.reader import LATEST, Reader
+from runfold.store.reading.tenant_reader import HAPPENED_OF_THREADS, TenantReader
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Source")
@@ -99,7 +100,7 @@ class LocalSource:
         moment: datetime | None = None,
         fold: Fold = fold_nothing,
     ) -> None:
-        self.reader = reader.of(tenant_id)
+        self.reader = TenantReader.of(reader, tenant_id)
         self.up_to = up_to
         self.read_models = ReadModels(reader.datastore, tenant_id)
         self._tenant_id, self._whole, self._most_events, self._moment = tenant_id, whole, most_events, moment

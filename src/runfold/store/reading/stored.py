@@ -6,7 +6,8 @@ from typing import NamedTuple
 from runfold.domain.recorded import Recorded
 from runfold.store.codec import COLUMNS, decode
 from runfold.store.reading.filter import Filter
-from runfold.store.reading.reader import LATEST, TenantReader
+from runfold.store.reading.reader import LATEST
+from runfold.store.reading.tenant_reader import TenantReader
 
 
 class Stored(NamedTuple):

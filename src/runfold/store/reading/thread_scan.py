@@ -10,7 +10,8 @@ from runfold.domain.recorded import Recorded
 from runfold.store.codec import COLUMNS, unread
 from runfold.store.queries import filled, named_queries
 from runfold.store.reading.filter import bounded_query
-from runfold.store.reading.reader import PAGE, TenantReader
+from runfold.store.reading.reader import PAGE
+from runfold.store.reading.tenant_reader import TenantReader
 from runfold.store.reading.which_event import ask_about_events
 
 _WITHIN = """(thread_id, tenant_id, notification_id) > (%b, %b, %b)
