@@ -8,6 +8,10 @@ from pydantic_core import ErrorDetails
 from runfold.domain.values import PATTERN_WORDS
 from runfold.errors import UsageError, shortened
 
+UNSET = "unset it"
+"""What is done with a setting that is not wanted, also in `settings.py`; an option is left out instead."""
+NEXT_STEP = f"set a valid value, or {UNSET}"
+"""What helps where a refusal names nothing better. It stands last, as every next step does."""
 _MOST_SHOWN = 60
 _TAKES = {
     "bool_parsing": "true or false",
@@ -32,7 +36,7 @@ def refused_setting(error: ValidationError, prefix: str) -> UsageError:
     setting, *inner = (str(step) for step in fault["loc"])
     name = f"{prefix}{setting}".upper()
     fact = f"{name}{'.'.join(['', *inner])}{_fact(fault)}"
-    return UsageError(f"{fact}{'' if ';' in fact else '; set a valid value, or unset it'}", setting=name)
+    return UsageError(f"{fact}{'' if ';' in fact else f'; {NEXT_STEP}'}", setting=name)
 
 
 def _fact(fault: ErrorDetails) -> str:

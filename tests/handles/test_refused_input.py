@@ -31,6 +31,8 @@ BAD: dict[str, tuple[Callable[[Run, Thread], object], str]] = {
     "an approval that is late at once": (lambda run, _: run.request_approval("refund", expires_in="0s"), "expires_in"),
     "an approval that was late before": (lambda run, _: run.request_approval("refund", expires_at=NOON), "expires_at"),
     "an approval until two times": (lambda run, _: run.request_approval("pay", expires_in="1h", expires_at=NOON), "expires_in"),
+    "a root that retries": (lambda _, thread: thread.start_run(kind="retries", parent=None), "kind"),
+    "a root that leaves at a version": (lambda _, thread: thread.start_run(parent=None, at_version=1), "at_version"),
     "a lease that ends at once": (lambda run, _: run.claim("w", lease=timedelta(0)), "lease"),
     "a lease that ended before": (lambda run, _: run.claim("w", lease=timedelta(seconds=-1)), "lease"),
     "a lease that is renewed for nothing": (lambda run, _: run.renew("exec_1", lease="0m"), "lease"),

@@ -363,6 +363,16 @@ def test_what_we_rely_on_inside_of_uvicorn_is_there() -> None:
     assert callable(FlowControl.resume_reading)
 
 
+def test_a_request_that_names_no_host_is_refused_in_the_version_that_asks_for_one(address: str) -> None:
+    for version, more, wanted in (("1.1", "", 400), ("1.1", "Upgrade: h2c\r\nConnection: Upgrade\r\n", 400), ("1.0", "", 200)):
+        with connect(address) as connection:
+            send_all(connection, [f"GET /healthz HTTP/{version}\r\n{more}\r\n".encode()])
+            answer = answer_of(connection)
+            assert answer is not None
+            assert answer.status == wanted, version
+            assert wanted == 200 or answer.problem["type"] == "urn:runfold:error:HostNotNamed"
+
+
 @pytest.mark.parametrize(
     "hosts", ["Host: x\r\nHost: x\r\n", "Host: x\r\nhOST: evil.example\r\n", "host:\r\nHost: x\r\nHost: y\r\n"]
 )

@@ -139,6 +139,17 @@ def test_twenty_requests_of_twenty_moments_create_no_schema_and_no_process(
     assert lasting() == before
 
 
+def test_pages_of_moments_go_on_behind_the_last_one_whatever_was_dropped_meanwhile(client: httpx2.Client, told: Ledger) -> None:
+    asked = [client.post("/moments", json={"as_of": str(position)}).json()["id"] for position in (5, 6)]
+    first = client.get("/moments", params={"limit": 1}).json()
+    assert [moment["id"] for moment in first["items"]] == asked[:1]
+    assert client.delete(f"/moments/{asked[0]}").status_code == 200
+    rest = client.get("/moments", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert ([moment["id"] for moment in rest["items"]], rest["next_cursor"]) == (asked[1:], None)
+    refused = client.get("/moments", params={"cursor": client.get("/threads", params={"limit": 1}).json()["next_cursor"] or "x"})
+    assert refused.status_code == 400
+
+
 @pytest.fixture(scope="module")
 def full(admin_url: str, template: str) -> Iterator[tuple[Ledger, TestDatabase]]:
     """A ledger with something of everything, folded. Only to be read."""

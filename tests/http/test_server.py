@@ -3,8 +3,10 @@
 import socket
 
 import httpx2
+import pytest
+from structlog.testing import capture_logs
 
-from runfold import Ledger
+from runfold import Ledger, Settings
 from runfold.api.route import Scope
 from runfold.commands.caller import Caller
 from runfold.http.app import create_app
@@ -38,3 +40,14 @@ def test_a_connection_that_ends_with_an_unforeseen_error_says_so(ledger: Ledger)
             assert failed.json()["title"] == "Unexpected"
             assert failed.headers["connection"] == "close"
             assert client.post("/threads", json={}).status_code == 201
+
+
+@pytest.mark.shares
+def test_a_page_of_another_origin_that_may_ask_reads_an_unforeseen_error_too(settings: Settings) -> None:
+    asked = {"x-mistake": "yes", "Origin": "https://app.example"}
+    told = settings.model_copy(update={"cors_origins": "https://app.example"})
+    with Ledger.open(settings=told) as ledger, serving(create_app(ledger, Mistaken())) as address, capture_logs() as logs:
+        failed = httpx2.post(f"{address}/threads", json={}, headers=asked, timeout=20)
+    assert (failed.status_code, failed.json()["title"]) == (500, "Unexpected")
+    assert failed.headers.get("access-control-allow-origin") == "https://app.example"
+    assert [entry["event"] for entry in logs].count("request failed") == 1

@@ -382,18 +382,17 @@ def test_addresses_are_told_as_a_trusted_proxy_says_that_clients_came(
     client = told(trusted_proxies=proxies)
     asked = {"Host": "ledger.example", "X-Forwarded-Proto": "https", **with_key(make_key(ledger, "admin"))}
     page = client.get("/events?format=cloudevents&limit=1", headers=asked)
-    assert page.headers["link"].startswith(f"<{scheme}://ledger.example/events?")
+    assert page.headers["link"].startswith("</events?format=cloudevents&limit=1&after=")  # which is right behind any proxy
     assert f"{scheme}://ledger.example/threads" in client.get("/docs", headers=asked).text
     with_slash = client.post("/threads/", headers=asked, json={}, follow_redirects=False)
-    assert with_slash.headers["location"] == "/threads"  # which is right behind any proxy
+    assert with_slash.headers["location"] == "/threads"
 
 
 @pytest.mark.parametrize("said", ["javascript", "", "https, ftp"])
 def test_what_is_no_scheme_of_ours_is_none_that_a_client_came_by(told: Serve, ledger: Ledger, said: str) -> None:
     ledger.create_thread(agent_id="support").start_run().complete()
     asked = {"X-Forwarded-Proto": said, **with_key(make_key(ledger, "admin"))}
-    page = told(trusted_proxies="127.0.0.1").get("/events?format=cloudevents&limit=1", headers=asked)
-    assert page.headers["link"].startswith("<http://127.0.0.1")
+    assert "http://127.0.0.1" in told(trusted_proxies="127.0.0.1").get("/docs", headers=asked).text
 
 
 def test_what_all_tenants_do_is_told_to_no_admin_of_one(told: Serve, ledger: Ledger) -> None:

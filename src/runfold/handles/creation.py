@@ -148,6 +148,7 @@ class Creation:
         if expected is not None and not is_head:
             raise InvalidEvent("expected_head", "says where a head is; let `parent` be a head, or leave it out", "run.created")
         if asked is None:
+            self._require_nothing_of_a_parent()
             return None
         if is_head:
             head = session.heads(thread.id).get(run_id)
@@ -162,6 +163,13 @@ class Creation:
         if (actual := session.thread_of(origin)) != thread.id:
             raise RunNotFound.in_thread(run_id, thread.id, actual)
         return origin
+
+    def _require_nothing_of_a_parent(self) -> None:
+        """Raises InvalidEvent where a root, which comes from no run, is said to come from one in some way."""
+        for name in ("kind", "at_version"):
+            if self._request.get(name, "continues") != "continues":
+                fact = "says how a run comes from another one, and `parent` (null) that it comes from none"
+                raise InvalidEvent(name, f"{fact}; name the run, or leave this out", "run.created")
 
     def _parent(self, session: Session, origin: RunState) -> Parent:
         kind = self._request.get("kind", "continues")

@@ -174,7 +174,7 @@ class PublicHosts:
 class AsClientsCame:
     """An application that is asked under the scheme that the client came by, where a trusted proxy says it.
 
-    So are the addresses that it answers with: of the next page, of what is shown, of where a path without a slash is.
+    So are the addresses that it answers with whole, as /docs shows them. All others are told by their path alone.
     """
 
     def __init__(self, app: ASGIApp, clients: Clients) -> None:

@@ -181,13 +181,17 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start to answer the request; its cycle is in the scope, too, for the body that has arrived.
 
-        Raises ValueError, which stops the parser, where it names two hosts: RFC 9112 (3.2) has it refused, for who passes it on
-        may have looked at the other one.
+        Raises ValueError, which stops the parser, where it names two hosts, or none in HTTP/1.1: RFC 9112 (3.2) has both refused,
+        for who passes it on may have looked at another one.
         """
         if self._is_known:
             return
-        if [name for name, _ in self.headers].count(b"host") > 1:
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts > 1:
             self._fault = 400, "HostNamedTwice", "the request has more than one Host header; send one"
+            raise ValueError(self._fault)
+        if not hosts and self.parser.get_http_version() == "1.1":
+            self._fault = 400, "HostNotNamed", "the request has no Host header, which HTTP/1.1 asks for; send one"
             raise ValueError(self._fault)
         self._in_head = False
         if self._head_timer is not None:

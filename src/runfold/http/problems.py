@@ -49,8 +49,8 @@ _log = structlog.get_logger("runfold.http")
 _AGAIN = "repeat the request with the same ids"
 _OPERATOR = "the operator finds the reason in the server's log, and with `runfold projections` and `runfold doctor`"
 _RESERVED = frozenset(SCHEMA["properties"])
-_BEGUN = "runfold.begun"
-"""In the scope of a request whose answer has begun."""
+_BEGUN, _FAILED = "runfold.begun", "runfold.failed"
+"""In the scope of a request whose answer has begun, and of one that failed as nobody foresaw."""
 
 
 def problem(
@@ -161,7 +161,10 @@ def let_go(error: BaseException) -> None:
 
 
 async def answer_unexpected(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """Log what nobody foresaw, and say no more than that it happened."""
+    """Log what nobody foresaw, once, and say no more than that it happened."""
+    if scope.get(_FAILED):
+        return
+    scope[_FAILED] = True
     request = Request(scope)
     _log.error("request failed", path=request.url.path, exc_info=error)
     if has_begun(scope):

@@ -81,7 +81,11 @@ class IndexedRouter(Router):
         scope.setdefault("router", self)
         scope["route"], scope["endpoint"] = route, route.endpoint
         scope["path_params"] = {**scope.get("path_params", {}), **ids}
-        await route.app(scope, receive, send)
+        try:
+            await route.app(scope, receive, send)
+        except Exception as error:  # answered here, within the middleware, which says what pages of other origins may read
+            await problems.answer_unexpected(error, scope, receive, send)
+            raise
 
     def _is_there_without_slash(self, scope: Scope) -> bool:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))

@@ -83,6 +83,18 @@ def test_what_cannot_be_read_or_written_is_said(runfold: Command, ledger: Ledger
     assert voters(ledger) == ["human:ada"]
 
 
+@pytest.mark.parametrize("name", ["human:ada\n", "human:ada ", "human: ada", "human:a\tda", "human:ada\x1b[2K"])
+def test_nobody_is_called_what_nobody_sees(runfold: Command, run: Run, identity: Path, name: str) -> None:
+    """Else the first vote is of `ada` with a line break, and all others, for which she is remembered, of `ada`."""
+    approval = run.request_approval("refund").id
+    for words, flag in ((("approve", approval), "--as"), (("keys", "create", "--scope", "runs:read"), "--owner")):
+        refused = runfold(*words, flag, name)
+        assert (refused.code, refused.out, identity.exists()) == (2, "", False), refused
+        assert (
+            "has a space at an end of its name, or a line break or another control character in it; leave it out" in refused.err
+        )
+
+
 def test_heads_and_keys_are_the_persons_where_one_is_known_and_a_programs_else(
     runfold: Command, ledger: Ledger, run: Run, identity: Path
 ) -> None:

@@ -102,6 +102,12 @@ def test_a_setting_that_an_option_gives_is_refused_by_the_option(
     assert asking("events", "--actor", "human:ada").err.startswith("runfold: RUNFOLD_ACTOR: 'nobody' is not kind:id")
 
 
+def test_of_a_refused_setting_the_words_that_were_typed_stay_as_they_are(asking: Command) -> None:
+    typed = "/no/unset it; set a valid value, RUNFOLD_ENV_FILE"
+    fact = f"runfold: --env-file: {typed!r} is not there; name a file, or leave it out\n"
+    assert asking("runs", "--env-file", typed).err == fact
+
+
 def test_options_that_give_settings_are_tried_above_or_take_anything() -> None:
     """`RUNFOLD_…` in the help of an option says that it gives that setting."""
     takes_anything = {"--home", "--host", "--pages", "--unsafe-durability"}

@@ -102,9 +102,9 @@ def _ask(call: Call) -> str:
 
 def _actor(text: str) -> "Actor":
     """Parse `kind:id`. Raises InvalidEvent."""
-    from runfold.domain.values import Actor
+    from runfold.domain.typed_actor import typed_actor
 
-    return Actor.parse(text)
+    return typed_actor(text)
 
 
 def _remembered(home: Path) -> str | None:

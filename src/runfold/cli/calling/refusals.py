@@ -13,7 +13,7 @@ from runfold.errors import InvalidEvent, LedgerError
 
 _NAMED = re.compile("(?P<name>[a-z_]+)(?= takes | is |: )|unknown (?P<word>[a-z]+_[a-z_]+)(?= ')")
 """The argument that a refusal begins with, as in `limit takes a whole number` and `unknown order_by 'size'`."""
-_PREFIX, _VALID = "RUNFOLD_", "give a valid value"
+_PREFIX = "RUNFOLD_"
 
 
 def _flags(parameters: Iterable[inspect.Parameter]) -> Mapping[str, str]:
@@ -42,8 +42,11 @@ def naming_options(given: Callable[[], Iterable[inspect.Parameter]], settings: C
         elif isinstance(error, InvalidEvent) and (flag := _flag_of(error.path, flags)):
             error.args = (f"{flag}: {error.reason}",)
         elif (name := str(error.facts.get("setting", "")).removeprefix(_PREFIX).lower()) in settings:
-            fact, _, step = said.replace(f"{_PREFIX}{name.upper()}", f"--{name.replace('_', '-')}", 1).partition("; ")
-            error.args = (f"{fact}; {step.replace('set a valid value', _VALID).replace('unset it', 'leave it out')}",)
+            from runfold.refused_settings import NEXT_STEP, UNSET
+
+            fact, semicolon, step = said.replace(f"{_PREFIX}{name.upper()}", f"--{name.replace('_', '-')}", 1).rpartition("; ")
+            step = step.replace(NEXT_STEP, f"give a valid value, or {UNSET}").replace(UNSET, "leave it out")
+            error.args = (f"{fact}{semicolon}{step}",)
         raise
 
 

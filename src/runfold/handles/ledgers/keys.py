@@ -33,6 +33,7 @@ from runfold.domain.security import (
     key_text,
     secret_digest,
 )
+from runfold.domain.typed_actor import typed_actor
 from runfold.domain.values import Actor
 from runfold.errors import InvalidEvent, KeyNotFound
 from runfold.handles.calling.arguments import checked
@@ -146,7 +147,7 @@ def key_views(reader: Reader, tenant_id: str | None, now: datetime, up_to: int =
 
 def _created(owner: str | Actor, scopes: Iterable[Scope], label: str, expires_at: datetime | None, secret: str) -> KeyCreated:
     try:
-        who = Actor.parse(owner)
+        who = typed_actor(owner)
     except InvalidEvent as error:
         raise InvalidEvent("owner", error.reason) from None
     given: set[Any] = {scopes} if isinstance(scopes, str) else set(scopes)

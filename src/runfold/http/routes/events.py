@@ -226,9 +226,10 @@ def _handler(server: ServerState, feed: Feed, query: type[BaseModel], scope: Sco
 
 def _cloudevents(url: URL, page: EventsPage, headers: Mapping[str, str]) -> Response:
     """Return the page as a batch of CloudEvents; the array has no room for where the next page is, so a header says it."""
-    following = {"after": page.next_cursor, "up_to": page.next_up_to}
-    asked = {name: value for name, value in following.items() if value is not None}
-    link = {"Link": f'<{url.include_query_params(**asked)}>; rel="next"'} if asked else {}
+    places = {"after": page.next_cursor, "up_to": page.next_up_to}
+    asked = {name: value for name, value in places.items() if value is not None}
+    following = url.include_query_params(**asked).replace(scheme="", netloc="")  # by its path, as all addresses that are told
+    link = {"Link": f'<{following}>; rel="next"'} if asked else {}
     body = b"[%b]" % b",".join(cloudevent(recorded, page.wanted.epoch) for recorded in page.events)
     return Response(body, 200, {**headers, **link}, CLOUDEVENTS)
 

@@ -14,13 +14,14 @@ from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.listing import Listed, page, read_cursor
+from runfold.http.listing import Listed
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, OVER, Report, progress
-from runfold.queries.lists.paging import DEFAULT_LIMIT
+from runfold.queries.lists.paging import DEFAULT_LIMIT, MOST, cursor_of, invalid_cursor, read_cursor_parts
 from runfold.queries.lists.paging import limit as page_limit
+from runfold.queries.lists.where import number
 from runfold.queries.moments import MomentView
 
 _OVER = frozenset({"ready", "failed"})
@@ -109,12 +110,29 @@ def _listing(server: ServerState) -> Handler:
     async def handle(request: Request) -> Response:
         ledger = await server.ledger_for(request, "runs:read")
         query = cast("MomentsQuery", asked(request, MomentsQuery))
-        _, had = (0, 0) if query.cursor is None else read_cursor(query.cursor, LIST.name)
+        after = None if query.cursor is None else _read_cursor(query.cursor)
+        most = number("limit", DEFAULT_LIMIT if query.limit is None else query.limit, 1, MOST)
         moments = server.ledger.moments_of(ledger.caller.tenant_id)
         position, found = await server.pools.questions.run(lambda: (ledger.position(), moments.all()))
-        return answer(adapter, page(found, position, had, query.limit, LIST.name), {"Runfold-Position": str(position)})
+        return answer(adapter, _page(found, after, most), {"Runfold-Position": str(position)})
 
     return handle
+
+
+def _page(moments: list[MomentView], after: tuple[int, str] | None, most: int) -> Listed[MomentView]:
+    """Return the moments that come after one. Between two pages some may be dropped, and others asked for."""
+    left = [moment for moment in moments if after is None or (moment.position, moment.id) > after]
+    shown = left[:most]
+    following = cursor_of([LIST.name, shown[-1].position, shown[-1].id]) if len(left) > most else None
+    return Listed(items=shown, next_cursor=following)
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    """Return the position and the id of the last moment of a page. Raises UsageError."""
+    match read_cursor_parts(cursor):
+        case [LIST.name, int() as position, str() as id]:
+            return position, id
+    raise invalid_cursor(cursor)
 
 
 def _asking(server: ServerState) -> Handler:
