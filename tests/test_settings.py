@@ -153,8 +153,23 @@ def test_a_file_of_settings_that_is_no_text_is_refused_by_name(tmp_path: Path, m
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("sslmod=require", "has a parameter that PostgreSQL does not know, sslmod; write"),
+        ("sslmode=require&pool_size", "has a parameter that PostgreSQL does not know, pool_size; write"),
+        ("sslmod=require&of=p@h", "cannot be read as the address of a PostgreSQL; write"),  # perhaps all is a password
+        ("connect_timeout=soon", "takes a whole number of seconds for the parameter connect_timeout; write"),
+    ],
+)
+def test_a_parameter_that_an_address_cannot_have_is_named(parameters: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"^RUNFOLD_DATABASE_URL {said}") as refused:
+        Ledger.open(database_url=f"postgresql://u:{_SECRET}@h/x?{parameters}")
+    assert _SECRET not in str(refused.value)
+
+
 @pytest.mark.parametrize("setting", ["database_url", "admin_url", "projector_url", "reader_url", "sealer_url"])
-@pytest.mark.parametrize("text", ["foo", "mysql://u:{}@h/x", "postgresql://u:{}%zz@h/x", "postgresql://u:{}@h/x?of=1"])
+@pytest.mark.parametrize("text", ["foo", "mysql://u:{}@h/x", "postgresql://u:{}%zz@h/x", "postgresql://u:a/{}?b=c@h/x"])
 def test_what_is_no_address_of_a_database_is_refused_by_name_and_not_shown(setting: str, text: str) -> None:
     addresses = {"database_url": "postgresql://127.0.0.1:1/x", setting: text.format(_SECRET)}
     with pytest.raises(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import psycopg
 import pytest
+import structlog
 from psycopg.conninfo import conninfo_to_dict
 
 from runfold import Ledger, Settings
@@ -17,6 +18,7 @@ from runfold.http.routes.health import late
 from runfold.projector.status import ProjectionState, ProjectionStatus
 from tests.projector.toys import Ended, Tally
 from tests.serving import Anybody, serving
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.databases import TestDatabase
@@ -97,10 +99,30 @@ def test_a_database_that_is_gone_is_said_quickly_and_without_names(
         monkeypatch.setattr(health, "PATIENCE_SECONDS", 1.0)
         answers = [client.get("/readyz") for _ in range(3)]
         assert [answer.json()["reasons"] for answer in answers] == [
-            ["the database does not answer; look whether PostgreSQL runs and can be reached"]
+            ["the database does not answer, or refuses the connection; the log says which, and why"]
         ] * 3
         assert name not in "".join(answer.text for answer in answers)
         assert client.get("/healthz").status_code == 200
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def test_why_no_connection_comes_about_is_logged_though_nobody_waited_for_it(
+    settings: Settings, database: "TestDatabase", admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = str(conninfo_to_dict(database.url)["dbname"])
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.2)
+    with (
+        Ledger.open(settings=settings.model_copy(update={"connect_timeout": 1.0})) as ledger,
+        serving(create_app(ledger, Anybody())) as address,
+        httpx2.Client(base_url=address, timeout=30) as client,
+        psycopg.connect(admin_url, autocommit=True) as connection,
+        structlog.testing.capture_logs() as logged,
+    ):
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        assert "refuses the connection; the log says which" in client.get("/readyz").text
+        said = f'database "{name}" is not currently accepting connections'
+        until(lambda: any(said in line["detail"] for line in logged if line["event"] == "not ready"))
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Self
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from runfold.embedded.server import EmbeddedServer
 from runfold.errors import LedgerClosed, UsageError
 from runfold.settings import Settings
-from runfold.store.address import for_tenant, waiting
+from runfold.store.address import fault_of, for_tenant, waiting
 from runfold.store.datastore import Datastore
 from runfold.store.setup.migrate import is_done, migrate
 
@@ -111,10 +109,7 @@ def _require_addresses(settings: Settings) -> None:
         given: SecretStr | None = getattr(settings, setting)
         if given is None:
             continue
-        try:
-            conninfo_to_dict(given.get_secret_value())
-        except psycopg.ProgrammingError:
+        if (fault := fault_of(given.get_secret_value())) is not None:
             name = f"RUNFOLD_{setting.upper()}"
-            fact = f"{name} cannot be read as the address of a PostgreSQL"
             step = "write one such as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with % and what has a meaning in it as %XX"
-            raise UsageError(f"{fact}; {step}", setting=name) from None
+            raise UsageError(f"{name} {fault}; {step}", setting=name)

@@ -4,6 +4,7 @@ No answer waits for the database longer than a moment, whatever is wrong with it
 """
 
 import contextlib
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 2.0
 _QUESTIONS_AT_ONCE = 2
-_NO_ANSWER = "the database does not answer; look whether PostgreSQL runs and can be reached"
+_NO_ANSWER = "the database does not answer, or refuses the connection; the log says which, and why"
 _log = structlog.get_logger("runfold.http")
 
 
@@ -70,9 +71,23 @@ class Looking:
         self._threads = anyio.CapacityLimiter(_QUESTIONS_AT_ONCE)
 
     async def ask(self, question: Callable[[], T]) -> T:
-        """Return the answer. Raises TimeoutError, and whatever the question raises."""
-        with anyio.fail_after(PATIENCE_SECONDS):
-            return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._threads)
+        """Return the answer. Raises TimeoutError, and whatever the question raises, which is logged if nobody waits for it."""
+        is_over = threading.Event()
+
+        def asked() -> T:
+            try:
+                return question()
+            except LedgerError as error:
+                if is_over.is_set():
+                    _log_why(error)
+                raise
+
+        try:
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return await anyio.to_thread.run_sync(asked, abandon_on_cancel=True, limiter=self._threads)
+        except TimeoutError:
+            is_over.set()
+            raise
 
 
 ALIVE = Operation(
@@ -135,8 +150,12 @@ def _told(reasons: list[str]) -> Iterator[None]:
     except MigrationRefused as error:
         reasons.append(str(error))
     except LedgerError as error:
-        _log.warning("not ready", error=type(error).__name__, detail=str(error))
+        _log_why(error)
         reasons.append(_NO_ANSWER if isinstance(error, LedgerUnavailable) else f"{type(error).__name__}; the log says more")
+
+
+def _log_why(error: LedgerError) -> None:
+    _log.warning("not ready", error=type(error).__name__, detail=str(error))
 
 
 def _readiness(server: ServerState, reasons: list[str]) -> Ready:
