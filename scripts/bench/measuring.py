@@ -11,13 +11,17 @@ import os
 import platform
 import re
 import shutil
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psycopg
@@ -38,6 +42,16 @@ READS = "pgbench -S, rows a second"
 _TEMPLATE = "runfold_bench_migrated"
 _machine: dict[str, Any] = {}
 """What is known of this machine and this run, beside the figures."""
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    sys.excepthook = lambda *_: None  # that somebody interrupts it is no fault, and needs no trace
+    threading.excepthook = lambda _: None
+    raise KeyboardInterrupt
+
+
+for _signal in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(_signal, _interrupt)
 
 
 @dataclass
@@ -187,7 +201,7 @@ def own_home(place: Path | None = None) -> Iterator[Path]:
     try:
         yield home
     finally:
-        if (home / "postgres").exists():
+        if any(home.glob("postgres*")):  # what PostgreSQL may not read lies elsewhere, and a file tells where
             EmbeddedServer.start(home).delete()
         shutil.rmtree(home, ignore_errors=True)
 

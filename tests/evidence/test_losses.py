@@ -72,7 +72,7 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
             fact=loss.fact,
             comment=WHY,
         )
-        record_loss(ledger, loss, "said again, as by somebody who was killed before the tree was begun")
+        record_loss(ledger, loss, WHY)  # said again, as by somebody who was killed before the tree was begun
         assert len(ledger.events(types=["security.*"])) == 1
         ledger.run(run.id).add_message("user", "here again")
         assert read_note(_seal(ledger)).checkpoint().size == ledger.position()
@@ -82,6 +82,26 @@ def test_a_restored_ledger_goes_on_under_the_same_root_and_one_that_lacks_events
         assert list(verification.findings()) == []
         assert verification.read is not None
         assert verification.read.after_losses() == [loss.origin]
+
+
+@pytest.mark.parametrize("said_before", ["the same, in other words", "another fact", "of another tree before"])
+def test_what_was_recorded_of_a_loss_before_it_came_about_does_not_stand_in_for_who_accepts_it(
+    settings: Settings, said_before: str
+) -> None:
+    with Ledger.open(settings=settings) as ledger:
+        loss = Loss("default", "it went back", "runfold/a-2", "runfold/a", "the last checkpoint")
+        planted = {
+            "the same, in other words": loss,
+            "another fact": loss._replace(fact="none of note"),
+            "of another tree before": loss._replace(previous_origin="runfold/b"),
+        }[said_before]
+        record_loss(ledger, planted, "all is well")
+        record_loss(ledger, loss, WHY)
+        first, last = (recorded.event for recorded in ledger.events(types=["security.loss_accepted"]))
+        assert isinstance(first, LossAccepted)
+        assert isinstance(last, LossAccepted)
+        assert (first.comment, last.comment, last.fact) == ("all is well", WHY, loss.fact)
+        assert record_loss(ledger, loss, WHY).position == ledger.position()
 
 
 def _urls(database: TestDatabase) -> dict[str, SecretStr]:

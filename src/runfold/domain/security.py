@@ -125,8 +125,6 @@ class LossAccepted(SecurityEvent, type="security.loss_accepted"):
     what it covers can still show what was lost.
     """
 
-    derived = frozenset({"fact", "comment", "previous_checkpoint"})  # the same loss, if it is accepted once more
-
     origin: Label
     previous_origin: Label
     previous_checkpoint: Text
@@ -213,7 +211,7 @@ class Security:
         return [] if self.revoked else [KeyRevoked(reason=reason)]
 
     def accept_loss(self, accepted: LossAccepted) -> Events:
-        """Say why sealed events are lost. Repeating it for the same tree records nothing."""
+        """Say why sealed events are lost. Repeating it in the same words records nothing."""
         if self.loss is not None:
             raise AlreadyRecorded("loss", self.id, self.id, 1, accepted)
         if self.exists:

@@ -39,9 +39,12 @@ class Loss(NamedTuple):
 
 
 def record_loss(ledger: Ledger, loss: Loss, comment: str) -> Receipt:
-    """Record that a loss was accepted; once, however often. Raises LedgerError."""
+    """Record that a loss was accepted, in these words; once, however often. Raises LedgerError.
+
+    The name of the stream follows from all that is said: what somebody else recorded of it before does not stand in for that.
+    """
     caller = Caller(loss.tenant_id, ledger.caller.actor)
-    stream = stable_id("security", loss.tenant_id, loss.origin)
+    stream = stable_id("security", *loss, comment)
     accepted = LossAccepted(
         origin=loss.origin,
         previous_origin=loss.previous_origin,

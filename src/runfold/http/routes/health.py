@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runfold.api.table import API_VERSION
-from runfold.errors import LedgerError, LedgerUnavailable, MigrationRefused
+from runfold.errors import LedgerClosed, LedgerError, LedgerUnavailable, MigrationRefused
 from runfold.evidence.sealing.status import seal_status
 from runfold.http.problems import problem
 from runfold.http.routing import NamedRoute, Operation, route_of
@@ -78,7 +78,7 @@ class Looking:
             try:
                 return question()
             except LedgerError as error:
-                if is_over.is_set():
+                if is_over.is_set() and not isinstance(error, LedgerClosed):
                     _log_why(error)
                 raise
 
