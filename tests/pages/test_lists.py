@@ -5,13 +5,14 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx2
 import psycopg
 import pytest
 
 from runfold import Ledger
+from runfold.pages.words import moment
 from tests.databases import TestDatabase
 from tests.pages.browser import sign_in
 from tests.pages.recorded import HOSTILE, MODELS, record
@@ -156,6 +157,31 @@ def test_an_event_of_any_type_has_a_page(client: httpx2.Client, served_ledger: L
     assert {"thread.created", "thread.renamed", "run.created", "approval.granted", "security.key_created"} <= found.keys()
     for name, position in found.items():
         assert name in page(client, f"/ui/events/{position}")
+
+
+def test_what_a_page_shows_can_be_typed_into_its_fields(client: httpx2.Client, served_ledger: Ledger) -> None:
+    served_ledger.thread("thread_claim").start_run(run_id="run_of@two", kind="branches", parent="run_claim")
+    position = served_ledger.position()
+    now, begin = moment(served_ledger.head().recorded_at), "2020-01-31 09:30"
+    for time in (now, begin, f" {now} "):
+        for path in ("/ui/runs?from=", "/ui/events?from=", "/ui/threads?to=", "/ui/search?q=x&from=", "/ui/runs/run_claim?at="):
+            if (path, time) != ("/ui/runs/run_claim?at=", begin):
+                answer = client.get(f"{path}{quote(time)}", follow_redirects=True)
+                assert (path, time, answer.status_code) == (path, time, 200)
+    assert client.get(f"/ui/threads/thread_claim?when={quote(now)}").status_code == 303
+    assert client.get(f"/ui/events?go={quote('1,234')}").headers["location"] == "/ui/events/1234"
+    assert "takes a whole number" not in page(client, f"/ui/runs?steps={quote('1,234')}", 303)
+    for side in (
+        "run_claim",
+        " run_claim",
+        f"run_claim @{position}",
+        f"run_of@two@{position}",
+        f"thread_claim/main @ {position}",
+    ):
+        page(client, f"/ui/diff?{urlencode({'a': side, 'b': 'run_of@two'})}")
+    page(client, f"/ui/runs/run_claim?at={quote(f' {position} ')}")
+    page(client, f"/ui/runs?at={quote('1,234,567')}", 400)  # which is not in the ledger
+    assert "position 1,234,567 is not" in page(client, "/ui/runs?at=1,234,567", 400).replace("1234567", "1,234,567")
 
 
 def test_an_event_is_shown_whole_with_its_neighbours(client: httpx2.Client, served_ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from runfold.domain.security import Scope
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.pages.server import server_of
+from runfold.pages.typed import as_moment
 from runfold.queries.page import Standing
 from runfold.queries.reading import Reading
 from runfold.store.reading.reader import Head
@@ -77,7 +78,7 @@ def _found(request: Request, ledger: TenantLedger, at: str | None) -> Past:
     head = ledger.head()
     if at is None:
         return Past(request, ledger, ledger.now, None, head, head.position, head.recorded_at)
-    reading = ledger.at(at)
+    reading = ledger.at(as_moment(at))
     position = reading.up_to
     moment = reading.reader.recorded_at(position) if position else None
     return Past(request, ledger, reading, at, head, position, moment)

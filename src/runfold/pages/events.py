@@ -19,6 +19,7 @@ from runfold.pages.asking import Past, past
 from runfold.pages.drawing import HEADERS, draw
 from runfold.pages.filters import Control, Filter, Filters, Given, filled, is_plain
 from runfold.pages.screen import Screen
+from runfold.pages.typed import as_number
 from runfold.pages.windows import size_of
 from runfold.store.cursor import cursor_of
 from runfold.terminal.events import in_a_few_words
@@ -115,9 +116,9 @@ def _live(filters: Filters, found: EventsPage) -> str:
 
 def _address_of(where: str, said: Given) -> str:
     """Return where a position leads; a time leads to what was recorded from then on, of what the list is narrowed to."""
-    if where.replace(",", "").isdecimal() and where.isascii():
+    if (position := as_number(where)).isdecimal() and position.isascii():
         at = urlencode([pair for pair in said if pair[0] == "at"])
-        return f"/ui/events/{where.replace(',', '')}{'?' + at if at else ''}"
+        return f"/ui/events/{position}{'?' + at if at else ''}"
     kept = [(word, text) for word, text in said if word not in _OF_WHERE and text]
     return f"/ui/events?{urlencode([*kept, ('from', where), ('order', 'asc')])}"
 

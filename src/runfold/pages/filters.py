@@ -5,7 +5,7 @@ durations are read here from text; what a value may be, the question checks.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from runfold.api.words import word_of
 from runfold.domain.durations import parse_duration
 from runfold.domain.times import EXAMPLE, parse_time
 from runfold.errors import UsageError
+from runfold.pages.typed import as_number, as_time
 from runfold.queries.lists.parameters import ListParameter, parameters_of
 
 Control = Literal["choice", "several", "flag", "time", "number", "duration", "text"]
@@ -40,7 +41,7 @@ class Filter(NamedTuple):
     words: tuple[str, ...]
     is_repeatable: bool
     given: tuple[str, ...]
-    """The texts of the address; a duration as people write it."""
+    """The texts of the address; a duration as people write it, a number and a time as HTTP takes them."""
     default: Any = None
     operator: "Filter | None" = None
     """How it is compared, where it is a number."""
@@ -139,7 +140,7 @@ def filled(fields: Iterable[Filter], given: Given, beside: Iterable[str]) -> Fil
 def _given(filter: Filter, texts: Mapping[str, Sequence[str]]) -> Filter:
     values = texts.get(filter.name, ())
     values = values[:MOST_VALUES] if filter.is_repeatable else values[-1:]
-    written = map(_as_duration, values) if filter.control == "duration" else values
+    written = map(_WRITTEN[filter.control], values) if filter.control in _WRITTEN else values
     return filter._replace(given=tuple(written), operator=filter.operator and _given(filter.operator, texts))
 
 
@@ -182,6 +183,10 @@ def _as_duration(text: str) -> str:
             if number > 0 and not rest:
                 return f"{number}{unit}"
     return text
+
+
+_WRITTEN: Mapping[Control, Callable[[str], str]] = {"duration": _as_duration, "number": as_number, "time": as_time}
+"""How what was typed stands in the address, and in the field again."""
 
 
 def _read(filter: Filter, text: str) -> Any:

@@ -9,6 +9,7 @@ from runfold.pages.forms import form, one
 from runfold.pages.refusals import own_address
 from runfold.pages.screen import Screen
 from runfold.pages.server import server_of
+from runfold.pages.typed import as_moment
 
 
 async def _prepare(request: Request) -> Response:
@@ -16,7 +17,7 @@ async def _prepare(request: Request) -> Response:
     asked, server = await past(request, "moments:create"), server_of(request)
 
     def ask() -> None:
-        position = asked.ledger.at(one(fields, "at")).up_to
+        position = asked.ledger.at(as_moment(one(fields, "at"))).up_to
         moments = server.ledger.moments_of(asked.ledger.caller.tenant_id)
         moments.ask(position, str(asked.ledger.caller.actor))
 

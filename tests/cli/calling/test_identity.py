@@ -83,7 +83,9 @@ def test_what_cannot_be_read_or_written_is_said(runfold: Command, ledger: Ledger
     assert voters(ledger) == ["human:ada"]
 
 
-@pytest.mark.parametrize("name", ["human:ada\n", "human:ada ", "human: ada", "human:a\tda", "human:ada\x1b[2K"])
+@pytest.mark.parametrize(
+    "name", ["human:ada\n", "human:ada ", "human: ada", "human:a\tda", "human:ada\x1b[2K", "human:ada\u200b", "human:\u202eada"]
+)
 def test_nobody_is_called_what_nobody_sees(runfold: Command, run: Run, identity: Path, name: str) -> None:
     """Else the first vote is of `ada` with a line break, and all others, for which she is remembered, of `ada`."""
     approval = run.request_approval("refund").id
@@ -91,8 +93,14 @@ def test_nobody_is_called_what_nobody_sees(runfold: Command, run: Run, identity:
         refused = runfold(*words, flag, name)
         assert (refused.code, refused.out, identity.exists()) == (2, "", False), refused
         assert (
-            "has a space at an end of its name, or a line break or another control character in it; leave it out" in refused.err
+            "has a space at an end of its name, or a line break or another character in it that nobody sees; leave it out"
+            in refused.err
         )
+
+
+def test_names_are_written_in_any_script(runfold: Command) -> None:
+    for owner in ("human:Ada Lovelace", "human:שרה", "human:👩\u200d🚀", "agent:サポート"):
+        assert runfold("keys", "create", "--scope", "runs:read", "--owner", owner, "--json").json["key"]["owner"] == owner
 
 
 def test_heads_and_keys_are_the_persons_where_one_is_known_and_a_programs_else(

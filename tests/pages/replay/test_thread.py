@@ -240,6 +240,18 @@ def test_without_scripts_everything_is_read_by_links_and_forms(
         assert page.locator("h1").inner_text() == "What differs"
 
 
+def test_a_run_that_several_heads_point_at_is_a_link_that_is_told_from_them(signed: Signed, served_ledger: Ledger) -> None:
+    thread = served_ledger.create_thread(agent_id="ada")
+    run = thread.start_run()
+    run.complete()
+    thread.start_run()  # which is the chosen one, and bold
+    for name in ("the one to keep", "the one that was shown to the customer"):
+        thread.name_head(name, run)
+    page = signed.open(f"/ui/threads/{thread.id}")
+    assert "customer the one to keep" in " ".join(page.locator("#runs li").first.inner_text().split())
+    assert signed.axe() == []
+
+
 def test_who_allowed_what_is_read_with_the_words_that_changed(signed: Signed, served_ledger: Ledger, told: str) -> None:
     asked = position_of(served_ledger, "approval.requested", told)
     page = signed.open(f"/ui/threads/{told}?run=run_demo7_claim&item={asked}")

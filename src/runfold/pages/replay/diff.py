@@ -18,6 +18,7 @@ from runfold.pages.drawing import draw
 from runfold.pages.replay.cutting import Cutter, plain
 from runfold.pages.replay.word_diff import Piece, sides, word_diff
 from runfold.pages.screen import Screen
+from runfold.pages.typed import as_number
 from runfold.queries.runs.difference import RunDiff, Side
 from runfold.queries.threads.run_states import RunState
 from runfold.terminal.text import counted
@@ -129,11 +130,13 @@ def _found(asked: Past, a: str, b: str, first: str | None, opened: str | None) -
 
 def _place(asked: Past, text: str) -> Place:
     """A side as `RUN`, `THREAD/HEAD`, and either of them `@POSITION`. Raises RunNotFound, ThreadNotFound, UsageError."""
-    name, _, moment = text.partition("@") if whole_number(text.rpartition("@")[2]) is not None else (text, "", "")
-    position = min(whole_number(moment) or 0, asked.position) if moment else asked.position
-    if moment and (whole_number(moment) or 0) > asked.head.position:
+    text = text.strip()
+    before, at, after = text.rpartition("@")  # the last one: an id may have an @ in it, too
+    moment = whole_number(as_number(after)) if at else None
+    name = text if moment is None else before.rstrip()
+    if moment is not None and moment > asked.head.position:
         raise UsageError(f"position {moment} is not in the ledger, which holds 1 to {asked.head.position}")
-    reading = asked.ledger.at(position)
+    reading = asked.ledger.at(asked.position if moment is None else min(moment, asked.position))
     thread, slash, head = name.partition("/")
     run_id = name
     if slash:
@@ -144,7 +147,7 @@ def _place(asked: Past, text: str) -> Place:
     if not run_id:
         raise RunNotFound(run_id)
     run = reading.run(run_id)
-    return Place(text, run, run.version if moment else None, position)
+    return Place(text, run, None if moment is None else run.version, reading.up_to)
 
 
 class _Row(NamedTuple):

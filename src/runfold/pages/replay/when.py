@@ -3,13 +3,14 @@
 from runfold.domain.times import parse_time
 from runfold.errors import UsageError
 from runfold.pages.asking import Past
+from runfold.pages.typed import as_time
 
 _STRETCHES = 1_000
 
 
 def position_when(asked: Past, thread_id: str, text: str) -> int:
     """The position of the last event of a thread that had happened by a time. Raises UsageError where none had."""
-    moment = parse_time(text, day="to")
+    moment = parse_time(as_time(text), day="to")
     reading = asked.ledger.at(asked.head.position)
     told = [each for each in reading.stretches(thread_id, number_of=_STRETCHES).stretches if each.first_at is not None]
     before = [each for each in told if each.first_at is not None and each.first_at <= moment]
