@@ -76,3 +76,20 @@ def test_what_a_clock_put_off_that_was_put_back_since_is_due(ledger: Ledger, dat
     assert claimed.position == 1
     outbox.ended(claimed, None)
     assert outbox.claim() is None, "a pause that a receiver may ask for is kept"
+
+
+def test_what_was_noted_by_a_clock_that_was_put_back_since_is_due(ledger: Ledger, database: TestDatabase) -> None:
+    outbox = Outbox(ledger.recorder.store, timedelta(minutes=1))
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(ADD, [HOOK, 1])
+        admin.execute("UPDATE runfold.deliveries SET due_at = clock_timestamp()")
+        first = outbox.claim()
+        assert first is not None
+        outbox.put_off(first, None, 60)
+        outbox.make_due_what_is_due_too_late()
+        assert outbox.claim() is None, "a pause is kept"
+        admin.execute(
+            "UPDATE runfold.deliveries SET due_at = due_at + interval '1 hour', noted_at = noted_at + interval '1 hour'"
+        )
+        outbox.make_due_what_is_due_too_late()
+        assert outbox.claim() is not None

@@ -71,12 +71,13 @@ def test_a_sign_in_address_begins_one_session_that_no_script_and_no_other_site_s
     assert client.get("/ui/login?token=x").status_code == 401
 
 
+@pytest.mark.parametrize("age", ["10 minutes", "-2 minutes"], ids=["too old", "of a clock that was put back since"])
 def test_a_sign_in_address_is_good_for_ten_minutes(
-    client: httpx2.Client, served_ledger: Ledger, shared_database: TestDatabase
+    client: httpx2.Client, served_ledger: Ledger, shared_database: TestDatabase, age: str
 ) -> None:
     token = sign_in(served_ledger)
     with psycopg.connect(shared_database.admin_url, autocommit=True) as admin:
-        admin.execute("UPDATE runfold.browser_sessions SET created_at = created_at - interval '10 minutes' WHERE is_once")
+        admin.execute("UPDATE runfold.browser_sessions SET created_at = created_at - %s::interval WHERE is_once", [age])
     assert client.get(f"/ui/login?token={token}").status_code == 401
 
 
@@ -178,6 +179,17 @@ def test_a_session_ends_after_twelve_idle_hours(
         key = served_ledger.keys()[0]
         BrowserSessions(served_ledger.recorder.store).begin(SignedIn("default", key.id))
         assert admin.execute("SELECT count(*) FROM runfold.browser_sessions").fetchone() == (1,), "what is over is forgotten"
+
+
+def test_a_session_of_a_clock_that_was_put_back_by_more_than_a_correction_has_ended(
+    signed_client: httpx2.Client, shared_database: TestDatabase
+) -> None:
+    ahead = "UPDATE runfold.browser_sessions SET used_at = clock_timestamp() + %s::interval"
+    with psycopg.connect(shared_database.admin_url, autocommit=True) as admin:
+        admin.execute(ahead, ["30 seconds"])
+        assert signed_client.get(PAGE).status_code == 200
+        admin.execute(ahead, ["2 hours"])
+        assert signed_client.get(PAGE).status_code == 401
 
 
 @pytest.mark.parametrize(

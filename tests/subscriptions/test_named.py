@@ -144,6 +144,28 @@ def test_a_clock_that_was_put_back_keeps_no_event_from_being_given(
     assert at(billing.take()) == at(taken)
 
 
+@pytest.mark.parametrize("table", ["leases", "waiting"])
+def test_what_was_noted_by_a_clock_that_was_put_back_since_holds_for_no_longer(
+    ledger: Ledger, database: TestDatabase, runs: list[Run], table: str
+) -> None:
+    billing = ledger.subscription("billing")
+    billing.put(lease_seconds=60)
+    taken = billing.take()
+    if table == "waiting":
+        billing.reject(taken.lease, at(taken), delay_seconds=60)
+    else:
+        assert billing.extend(taken.lease).extended == at(taken)
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+
+        def put_the_clock_back(by: str) -> None:
+            admin.execute(f"UPDATE runfold.subscription_{table} SET due = due + %s::interval, noted_at = noted_at + %s", [by, by])
+
+        put_the_clock_back("5 seconds")
+        assert at(billing.take()) == [], "clocks are corrected by as much, and nothing is given twice for that"
+        put_the_clock_back("2 hours")
+        assert at(billing.take()) == at(taken)
+
+
 def test_taking_waits_for_what_is_recorded_meanwhile(named: Named, ledger: Ledger, runs: list[Run]) -> None:
     billing = named("billing")
     billing.put(after="now")

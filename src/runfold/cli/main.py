@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(given)
     except BrokenPipeError:
         discard(sys.stdout)
-        return PIPE_CLOSED
+        with complaining():  # what is left of standard error, which may be the one that nobody reads
+            return PIPE_CLOSED
     return TERMINATED if asked_to_end and code == INTERRUPTED else code
 
 
