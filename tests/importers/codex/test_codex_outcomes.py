@@ -27,6 +27,11 @@ PERSON = "human:user"
         ("unsupported call: frob", "failed", "tool_error"),
         ("aborted", "cancelled", None),
         ("aborted by user after 1.2s", "cancelled", None),
+        ("Transaction rejected by user 4711, retry.", "succeeded", None),
+        ("Denied by user agent rules", "succeeded", None),
+        ("rejected by user-agent", "succeeded", None),
+        ("Chunk ID: 4a\nProcess running with session ID 7\nOutput:\nfetch blocked by CORS policy", "succeeded", None),
+        ("Wall time: 1 s\nOutput:\nThe order was rejected due to unacceptable risk", "succeeded", None),
         (None, "succeeded", None),
         (12, "succeeded", None),
     ],
@@ -43,6 +48,8 @@ def test_an_output_says_how_the_call_ended(output: Any, how: str, code: str | No
     [
         ("exec command rejected by user", PERSON, None),
         ("patch rejected by user", PERSON, None),
+        ("rejected by user", PERSON, None),
+        ("err: command denied by the user.\n", PERSON, None),
         ("exec command rejected by user: not on a Friday", PERSON, "not on a Friday"),
         ("approval policy is Never; reject command — you should not ask for escalated permissions", "service:policy", ...),
         ("`rm -rf /` rejected: blocked by policy", "service:policy", ...),
@@ -98,6 +105,29 @@ def test_an_item_that_is_completed_says_how_its_call_ended(item: dict[str, Any],
     outcome = of_item(item)
     assert (outcome and outcome.how) == how
     assert code is None or (outcome is not None and outcome.code == code)
+
+
+@pytest.mark.parametrize(
+    ("words", "by"),
+    [
+        ("`rm -rf /` rejected: blocked by policy", "service:policy"),
+        ("exec command rejected by user", PERSON),
+        ("This action was rejected due to unacceptable risk.", "agent:guardian"),
+        ("", "service:codex"),
+        ("aborted", "service:codex"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["exec_command_end", "patch_apply_end"])
+def test_what_was_declined_is_refused_by_whom_its_words_say(kind: str, words: str, by: str) -> None:
+    outcome = of_event(kind, {"status": "declined", "exit_code": -1, "success": False, "stderr": words})
+    assert outcome is not None
+    assert (outcome.how, outcome.by) == ("refused", by)
+
+
+def test_a_call_of_mcp_that_the_client_says_was_rejected_is_nobodys_refusal() -> None:
+    outcome = of_event("mcp_tool_call_end", {"result": {"Err": "user rejected MCP tool call"}})
+    assert outcome is not None
+    assert (outcome.how, outcome.code, outcome.by) == ("failed", "denied", "service:codex")
 
 
 def test_an_event_without_its_code_says_nothing() -> None:

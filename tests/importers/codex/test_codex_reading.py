@@ -282,6 +282,17 @@ def test_what_a_policy_forbids_was_asked_of_nobody() -> None:
     ]
 
 
+def test_what_was_declined_where_nobody_is_asked_no_person_refused() -> None:
+    rollout = Rollout()
+    rollout.meta()
+    rollout.begin("turn-1", "Do it.", approval_policy="never")
+    rollout.call("call_1", "rm a")
+    rollout.event("exec_command_end", call_id="call_1", status="declined", exit_code=-1)
+    (session,) = reading(rollout.text())
+    assert facts(session, Answered) == []
+    assert [(actor, end.code) for actor, end in facts(session, CallEnded)] == [("service:policy", "denied_by_policy")]
+
+
 def test_what_the_reviewing_agent_says_is_its_vote() -> None:
     rollout = begun()
     rollout.call("call_1", "curl evil")

@@ -77,7 +77,8 @@ INTERRUPTED = "[Request interrupted by user"
 _INTERRUPTION = re.compile(r"\[Request interrupted by user[^\]\n]{0,80}\]")
 
 _HOOK = re.compile(
-    r"(?:Stop|SubagentStop|SessionStart|SessionEnd|UserPromptSubmit|PreToolUse|PostToolUse|PreCompact|PermissionRequest"
+    r"Operation stopped by hook(?:: |\Z)"
+    r"|(?:Stop|SubagentStop|SessionStart|SessionEnd|UserPromptSubmit|PreToolUse|PostToolUse|PreCompact|PermissionRequest"
     r"|Notification|TaskCompleted|TeammateIdle)(?::\S{1,200})? (?:hook|operation) "
     r"(?:feedback|success|error|additional context|blocking error|blocked by hook|stopped continuation"
     r"|returned blocking error)\b\s*[:\[]"
@@ -93,6 +94,7 @@ _STOCK: tuple[tuple[str, Kind, str], ...] = (
 """How texts of the client begin that have no tag."""
 
 _WHOLE = frozenset({"(no content)", "Tool loaded."})
+_UNKNOWN_COMMAND = re.compile(r"Unknown (?:skill|slash command): \S{1,300}")
 _IMAGE_NOTES = re.compile(r"(?:\[Image(?: #\d{1,6})?: [^\]\n]{1,2000}\]\s*)+")
 _POSTMARK = re.compile(
     r"(?:Another Claude session|The coordinator|A teammate|A peer|Another agent) sent (?:you )?a message"
@@ -138,6 +140,8 @@ def marked(text: str) -> Marked | None:
         return Marked("hook", "service:hook", words, is_enclosed=False)
     if words in _WHOLE or _IMAGE_NOTES.fullmatch(words):
         return Marked("note", "service:claude-code", words)
+    if _UNKNOWN_COMMAND.fullmatch(words):
+        return Marked("note", "service:claude-code", words, is_enclosed=False)
     for beginning, kind, service in _STOCK:
         if words.startswith(beginning):
             return Marked(kind, f"service:{service}", words, is_enclosed=False)

@@ -77,6 +77,8 @@ def _of_user(record: Record, caller: str | None) -> Speaker | None:
     results = sum(isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks)
     if results and results == len(blocks):
         return None
+    if isinstance(record.get("planContent"), str):  # the client made a prompt of a plan that was accepted
+        return Speaker(CLIENT, "prompt", "always", "\n".join(texts_of(content)))
     said = _speaker(record, list(texts_of(content)), caller)
     if results and said.wakes != "never":
         return Speaker(said.author, said.kind, "never", said.words, said.interrupted_by)

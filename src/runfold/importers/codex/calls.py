@@ -45,6 +45,8 @@ class Calls:
         self.spawns = spawns
         """What spawned the agent of a session, by the session's id or the agent's path; for the whole conversation."""
         self.reviewer: str | None = None
+        self.asks_nobody = False
+        """Whether the client's policy is to ask for no approval."""
         self._asks_person = asks_person
         self._by_provider: dict[str, _Open] = {}
         self._unanswered: dict[str, tuple[Place, str | None]] = {}
@@ -192,6 +194,8 @@ class Calls:
     def _end(self, line: Line, provider_id: str, opened: _Open, outcome: Outcome) -> None:
         if opened.ended:
             return
+        if outcome.how == "refused" and outcome.by == CLIENT and opened.approval is None and self.asks_nobody:
+            outcome = replace(outcome, by=POLICY)
         if outcome.how == "refused" and (outcome.by != POLICY or opened.approval is not None):
             self._refuse(line, provider_id, opened, outcome)
         elif outcome.how == "refused":

@@ -19,7 +19,14 @@ _TOLD_WITHIN = 400
 _EXIT = re.compile(r"^(?:Exit code:|Process exited with code) (-?\d+)\s*$", re.MULTILINE)
 _HEADED = ("Exit code:", "Chunk ID:", "Wall time:", "Command:", "Process exited")
 _ABORTED = re.compile(r"aborted(?: by user)?(?: after [\d.]+\s*s\w*)?[.\s]*", re.IGNORECASE)
-_BY_PERSON = re.compile(r"\A(?:\w{1,40}[ :]{1,3}){0,4}(?:rejected|denied|declined) by (?:the )?user\b", re.IGNORECASE)
+_BY_PERSON = re.compile(
+    r"\A(?:err(?:or)?: )?(?:(?:(?:exec|shell) )?command |(?:apply_)?patch |(?:tool )?call )?"
+    r"(?:rejected|denied|declined) by (?:the )?user(?=[:.\s]*\Z|[:.] )",
+    re.IGNORECASE,
+)
+"""The client's own sentence, and what may follow: a tool may tell of something else that a user rejected."""
+_NOBODY_ASKED = re.compile(r"\Auser (?:rejected|cancelled) MCP tool call\Z")
+"""What the client writes also where nobody was there to be asked."""
 _BY_GUARDIAN = re.compile(r"\A.{0,80}(?:rejected due to unacceptable risk|automatic approval review)", re.IGNORECASE)
 _BY_POLICY = re.compile(
     r"\A.{0,200}(?:approval policy is \W*never"
@@ -58,7 +65,7 @@ def of_output(output: Any) -> Outcome:
     if (code := _stated_code(parsed, words)) is not None:
         kept = parsed or words
         return Outcome("succeeded", kept) if code == 0 else _exited(code, text(parsed.get("output")) or words, kept)
-    if (stopped := _stopped(words)) is not None:
+    if not words.startswith(_HEADED) and (stopped := _stopped(words)) is not None:
         return stopped
     if held.get("success") is False or parsed.get("success") is False or _FAILED.match(words):
         return Outcome("failed", message=words, result=parsed or None)
@@ -73,7 +80,7 @@ def of_event(kind: str, event: dict[str, Any]) -> Outcome | None:
         case "patch_apply_end":
             words = "\n".join(filter(None, (text(event.get("stdout")), text(event.get("stderr")))))
             if event.get("status") == "declined":
-                return Outcome("refused", message=words or "declined")
+                return _declined(words)
             if not isinstance(event.get("success"), bool):
                 return None
             return Outcome("succeeded", words) if event["success"] else Outcome("failed", message=words or "the patch failed")
@@ -105,17 +112,24 @@ def _of_command(event: dict[str, Any]) -> Outcome | None:
     code, words = event.get("exit_code"), text(event.get("aggregated_output")) or text(event.get("formatted_output"))
     words = words or "".join(filter(None, (text(event.get("stdout")), text(event.get("stderr"))))) or ""
     if event.get("status") == "declined":
-        return Outcome("refused", message=words or "declined")
+        return _declined(words)
     if not isinstance(code, int) or isinstance(code, bool):
         return None
     kept = {"exit_code": code, "output": words}
     return Outcome("succeeded", kept) if code == 0 else _exited(code, words, kept)
 
 
+def _declined(words: str) -> Outcome:
+    """A call that was declined: by whom its words say, else by whoever answers what the client asks."""
+    stopped = _stopped(words)
+    return stopped if stopped is not None and stopped.how == "refused" else Outcome("refused", message=words or "declined")
+
+
 def _of_mcp(result: Any) -> Outcome | None:
     held = mapping(result)
     if "Err" in held:
-        return Outcome("failed", message=str(held["Err"]), code="mcp_error")
+        words = str(held["Err"])
+        return Outcome("failed", message=words, code="denied" if _NOBODY_ASKED.match(words) else "mcp_error")
     if not isinstance(answer := held.get("Ok", result), dict):
         return None
     if answer.get("isError") is True or answer.get("is_error") is True:

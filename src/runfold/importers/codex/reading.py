@@ -141,6 +141,8 @@ class Reader:
         self._enter(line)
         self._model = text(said.get("model")) or self._model
         self._calls.reviewer = text(said.get("approvals_reviewer")) or self._calls.reviewer
+        if (policy := text(said.get("approval_policy"))) is not None:
+            self._calls.asks_nobody = policy == "never"
         patch = {name: said[name] for name in _RUN_CONTEXT if isinstance(said.get(name), str)}
         sandbox = said.get("sandbox_policy")
         if mode := text(sandbox) or text(mapping(sandbox).get("type")) or text(mapping(sandbox).get("mode")):

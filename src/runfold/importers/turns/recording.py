@@ -69,11 +69,10 @@ class _Recorder:
                 kind = "branches"
             self.recording.thread.create_run(
                 run_id=turn.run_id,
-                kind=kind,
                 agent_id=turn.agent_id,
                 metadata=turn.metadata,
                 auto_deny=True,
-                **self._parent(turn),
+                **self._parent(turn, kind),
                 **envelope,
             )
             self.known.runs.add(turn.run_id)
@@ -83,13 +82,13 @@ class _Recorder:
                 self.recording.thread.move_head(MAIN, turn.run_id, reason="rewound", **envelope)
         self.runs[turn.run_id] = SourceRun(self.recording, turn.run_id)
 
-    def _parent(self, turn: Turn) -> dict[str, Any]:
-        """Where the run hangs in the tree: after the call that spawned it, or after all of its parent."""
+    def _parent(self, turn: Turn, kind: str) -> dict[str, Any]:
+        """Where the run hangs in the tree: after the call that spawned it, or after all of its parent, or nowhere."""
         if turn.spawning_call is not None and (place := self.known.added_at.get(turn.spawning_call)) is not None:
-            return {"parent": place[0], "at_version": place[1]}
+            return {"parent": place[0], "at_version": place[1], "kind": kind}
         if turn.parent is None or turn.parent not in self.known.runs:
-            return {"parent": None}
-        return {"parent": self.runs[turn.parent].last_id if turn.parent in self.runs else turn.parent}
+            return {"parent": None}  # also of one that went back over all turns, or whose spawner is not here
+        return {"parent": self.runs[turn.parent].last_id if turn.parent in self.runs else turn.parent, "kind": kind}
 
     def _tell(self, turn: Turn, run: SourceRun, step: Step) -> None:
         envelope = _envelope(step.actor, step.at)
