@@ -37,7 +37,7 @@ WITH mine AS MATERIALIZED (
        FOR UPDATE
 )
 UPDATE runfold.deliveries AS d
-   SET due_at = clock_timestamp()
+   SET due_at = clock_timestamp(), noted_at = clock_timestamp()
   FROM mine
  WHERE d.tenant_id = %(tenant)s
    AND d.webhook_id = %(webhook)s
@@ -121,7 +121,7 @@ WITH mine AS MATERIALIZED (
        FOR UPDATE
 )
 UPDATE runfold.deliveries AS d
-   SET due_at = greatest(d.due_at, clock_timestamp() + %(pause)s),
+   SET due_at = greatest(d.due_at, clock_timestamp() + %(pause)s), noted_at = clock_timestamp(),
        attempts = CASE WHEN d.position = %(position)s THEN %(attempts)s ELSE d.attempts END,
        error = CASE WHEN d.position = %(position)s THEN %(error)s ELSE d.error END,
        claimed_until = CASE WHEN d.claim = %(claim)s THEN NULL ELSE d.claimed_until END,
@@ -132,16 +132,17 @@ UPDATE runfold.deliveries AS d
    AND d.position = mine.position
 
 -- name: make due what is due too late
--- Nothing is put off for so long: where it was, that was by a clock that was put back since.
+-- Nothing is put off for so long, and nothing was in the future: where it was, that was by a clock that was put back since.
 WITH mine AS MATERIALIZED (
     SELECT w.tenant_id, w.webhook_id, w.position
       FROM runfold.deliveries AS w
-     WHERE w.due_at > clock_timestamp() + %(longest)s
+     WHERE w.due_at > clock_timestamp()
+       AND (w.due_at > clock_timestamp() + %(longest)s OR w.noted_at > clock_timestamp() + interval '10 seconds')
      ORDER BY w.tenant_id, w.webhook_id, w.position
        FOR UPDATE
 )
 UPDATE runfold.deliveries AS d
-   SET due_at = clock_timestamp()
+   SET due_at = clock_timestamp(), noted_at = clock_timestamp()
   FROM mine
  WHERE d.tenant_id = mine.tenant_id
    AND d.webhook_id = mine.webhook_id

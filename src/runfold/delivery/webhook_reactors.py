@@ -20,6 +20,8 @@ QUICK, SLOW = 0.25, 1.0
 GRACE = timedelta(seconds=30)
 """How much longer than an attempt may take its claim lasts."""
 TIDY_SECONDS = 3600.0
+LOOK_AT_CLOCKS_SECONDS = 60.0
+"""After so long it is looked again for what a clock put off that was put back since."""
 LIBRARIES = ("cryptography", "standardwebhooks")
 _log = structlog.get_logger()
 
@@ -61,14 +63,16 @@ class Tidying:
 
     def __init__(self, outbox: Outbox, secrets: SealedSecrets) -> None:
         self._outbox, self._secrets = outbox, secrets
-        self._not_before = 0.0
+        self._not_before = self._clocks_not_before = 0.0
 
     def react(self, claim: Claim) -> Reacted:  # noqa: ARG002
         """Tidy up, now and then."""
+        if time.monotonic() >= self._clocks_not_before:
+            self._clocks_not_before = time.monotonic() + LOOK_AT_CLOCKS_SECONDS
+            self._outbox.make_due_what_is_due_too_late()
         if time.monotonic() < self._not_before:
             return Reacted()
         self._not_before = time.monotonic() + TIDY_SECONDS
         self._outbox.forget_attempts()
-        self._outbox.make_due_what_is_due_too_late()
         anew = self._secrets.encrypt_anew()
         return Reacted({"encrypted_anew": anew} if anew else {})

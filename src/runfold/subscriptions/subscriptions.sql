@@ -44,8 +44,10 @@ UPDATE runfold.subscriptions AS s
 
 -- name: held
 -- Of what streams or threads consumers have events, and whose time is over; the events where an older Runfold gave them. A lease
--- that goes further into the future than any could is of a clock that was put back since, and is over.
-SELECT l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day', l.key_hashes, CASE WHEN l.key_hashes IS NULL THEN l.items END
+-- that was noted in the future, or goes further into it than any could, is of a clock that was put back since, and is over; by a
+-- few seconds clocks are corrected.
+SELECT l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
+       OR coalesce(l.noted_at > clock_timestamp() + interval '10 seconds', false), l.key_hashes, CASE WHEN l.key_hashes IS NULL THEN l.items END
   FROM runfold.subscription_leases AS l
  WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
 
@@ -54,7 +56,8 @@ SELECT l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 d
 SELECT l.lease, l.consumer, l.items
   FROM runfold.subscription_leases AS l
  WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s
-   AND l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
+   AND (l.due NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
+        OR l.noted_at > clock_timestamp() + interval '10 seconds')
    FOR UPDATE
 
 -- name: lease
@@ -129,13 +132,15 @@ DELETE FROM runfold.subscription_answers AS a
 -- name: extend
 -- The lease begins anew.
 UPDATE runfold.subscription_leases AS l
-   SET due = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+   SET due = clock_timestamp() + %(lease_seconds)s * interval '1 second', noted_at = clock_timestamp()
  WHERE l.tenant_id = %(tenant)s AND l.name = %(name)s AND l.lease = %(lease)s
 
 -- name: waiting
 -- In order, and whether each is not to be given yet; without most of those that wait for what consumers have. No retry waits for
--- longer than a day, so one that would is of a clock that was put back since.
-SELECT w.position, w.key, w.attempts, w.replayed, w.due BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
+-- longer than a day, and none was noted in the future, so one that would or was is of a clock that was put back since.
+SELECT w.position, w.key, w.attempts, w.replayed,
+       w.due BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 day'
+       AND coalesce(w.noted_at <= clock_timestamp() + interval '10 seconds', true)
   FROM runfold.subscription_waiting AS w
  WHERE w.tenant_id = %(tenant)s AND w.name = %(name)s
    AND (w.key_hash IS NULL OR w.key_hash NOT IN (SELECT unnest(l.key_hashes)
