@@ -64,6 +64,13 @@ def test_who_no_longer_reads_ends_it_as_shells_expect(program: Program) -> None:
     assert (piped.returncode, piped.stderr) == (141, "")
 
 
+@pytest.mark.parametrize("unread", ["2>&1 |", "2> >(exec <&-; sleep 1) |"])
+def test_who_no_longer_reads_notes_ends_it_so_too(unread: str) -> None:
+    words = ["keys", "revoke", "key_1", "--reason", "lost", "--database-url", "postgresql://nowhere.invalid/x"]
+    done = called(RUNFOLD, words, f"{unread} (exec <&-; sleep 1); exit ${{PIPESTATUS[0]}}")  # the note is of --reason
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_a_letter_that_a_terminal_does_not_have_is_an_escape(coding: str) -> None:
     done = called(RUNFOLD, ["runs", "--zone", "→"], "", PYTHONIOENCODING=coding)
