@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
@@ -134,6 +135,25 @@ def test_while_keys_are_changed_both_sign_and_then_the_new_one_alone(settings: S
         assert _verified(ledger, old_note, keys=keys) == []
 
 
+def test_keys_that_vanish_under_a_sealer_are_told_of_once_while_it_still_has_them(settings: Settings) -> None:
+    file = settings.seal_key_file
+    with Ledger.open(settings=settings) as ledger, structlog.testing.capture_logs() as logged:
+        run, sealer = ledger.create_thread(agent_id="desk").start_run(), Sealer(ledger)
+
+        def told() -> int:
+            run.add_message("user", "more")
+            assert sealer.seal_all() > 0
+            return sum("not in their file" in line["event"] for line in logged)
+
+        assert told() == 0
+        away = file.rename(file.with_name("away"))
+        assert [told(), told()] == [1, 1]
+        away.rename(file)
+        assert told() == 1
+        file.write_text("no key")
+        assert told() == 2
+
+
 def test_a_role_that_only_reads_verifies_and_one_that_may_not_seal_is_told_so(settings: Settings, database: TestDatabase) -> None:
     with Ledger.open(settings=settings) as ledger:
         ledger.create_thread(agent_id="desk")
@@ -187,7 +207,7 @@ def test_after_a_lost_end_that_was_accepted_every_event_is_sealed(
         assert found.fact.startswith("kept: not all of its 11 events are here as they were sealed; ")
         assert "which somebody accepted" in found.fact
         assert "security.loss_accepted" in found.next_step
-        forged = before.replace("6\n", "7\n", 1)
+        forged = before.replace("\n6\n", "\n7\n", 1)
         assert _verified(ledger, forged) == ["checkpoint"]
 
 

@@ -21,7 +21,7 @@ from runfold.evidence.publishing.publisher import Publisher
 from runfold.evidence.publishing.witnessing import Witnessing
 from runfold.evidence.sealing.comparing import StoredTree, compare, stored_trees
 from runfold.evidence.sealing.sealing import QUERIES, Log, Sealed, seal
-from runfold.evidence.sealing.signing import Signer, read_signer
+from runfold.evidence.sealing.signing import Signer, known_publics, read_signer
 from runfold.ledger import Ledger
 from runfold.logs import logger
 from runfold.proofs.note import Checkpoint
@@ -62,6 +62,8 @@ class Sealer:
         self._backend: int | None = None
         """The session over which everything was compared."""
         self._signer: Signer | None = None
+        self._keys_are_kept = True
+        """Whether they were in their file when they were last used."""
         self._signed: dict[str, Checkpoint] = {}
         """What this process signed last, by the names of trees."""
         self._all_sealed_at = -math.inf
@@ -150,6 +152,13 @@ class Sealer:
     def _keys(self, was_sealed: bool) -> Signer:
         if self._signer is None:
             self._signer = read_signer(self._key_file, may_make=not was_sealed)
+        are_kept = self._signer.public_keys[0] in (known_publics(self._key_file) or ())
+        if self._keys_are_kept and not are_kept:
+            step = "put the file back from its copy, for this process has them in memory alone; after a rotation, start it again"
+            logger().error(
+                "the keys that this process seals with are not in their file", file=str(self._key_file), next_step=step
+            )
+        self._keys_are_kept = are_kept
         return self._signer
 
     def _tell(self, sealed: Sealed) -> None:
