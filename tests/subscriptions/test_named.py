@@ -321,8 +321,12 @@ def test_a_subscription_begins_where_it_is_told_and_stays_there(named: Named, le
         assert first is None or at(named(name).take(1)) == [first]
     assert named("p").put(after="now", lease_seconds=5).lease_seconds == 5
     assert at(named("p").take(100))[:1] != [6]  # it is at the first consumer
-    with pytest.raises(UsageError, match="delete it first"):
+    with pytest.raises(UsageError, match="and narrowed by nothing, in order of stream; delete it first"):
         named("p").put(types=["run.*"])
+    named("q").put(types=["run.*", "tool.*"], agent_id="ada")
+    with pytest.raises(UsageError, match=r"and narrowed by .*types run\.\*, tool\.\*.*agent_id ada|agent_id ada.*types run"):
+        named("q").put()
+    named("q").delete()
     assert [each.name for each in ledger.subscriptions.all()] == ["cursor", "p", "time"]
     named("p").delete()
     with pytest.raises(SubscriptionNotFound, match="no subscription 'p'"):

@@ -92,7 +92,8 @@ def _explain(error: Exception) -> tuple[str, dict[str, Any], int]:
     if callable(format_message := getattr(error, "format_message", None)):  # typer refused the arguments
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "runfold"
-        return f"{format_message().rstrip('.')}; see `{path} --help`", {}, int(getattr(error, "exit_code", 2))
+        message = format_message().replace(": Value error, ", ": ").rstrip(".")  # those are words of pydantic
+        return f"{message}; see `{path} --help`", {}, int(getattr(error, "exit_code", 2))
     if _is_of_the_database(error):
         from runfold.store.datastore import unavailable
 

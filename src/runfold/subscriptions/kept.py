@@ -76,7 +76,7 @@ class KeptSubscriptions:
             kept = self._locked(stored, name)
             if (kept.wanted, kept.in_order_of) != (_plain(fields), in_order_of):
                 raise UsageError(
-                    f"subscription {name} is there, and narrowed by {kept.wanted or 'nothing'}, in order of {kept.in_order_of};"
+                    f"subscription {name} is there, and narrowed by {_in_words(kept.wanted)}, in order of {kept.in_order_of};"
                     " delete it first, or choose another name",
                     name=name,
                 )
@@ -329,6 +329,13 @@ def _key(kept: Kept, recorded: Recorded) -> str | None:
             return recorded.thread_id
         case _:
             return None
+
+
+def _in_words(fields: dict[str, Any]) -> str:
+    """What a subscription is narrowed by, for people."""
+    said = {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
+    narrowed = {name: values for name, values in said.items() if (name, values) != ("types", ["*"])}
+    return " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in narrowed.items()) or "nothing"
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

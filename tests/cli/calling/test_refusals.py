@@ -69,6 +69,7 @@ def test_a_number_out_of_range_is_refused_by_the_option_that_has_it(asking: Comm
         (("attention", "--silent-for", "0"), "--silent-for takes a duration such as"),
         (("events", "--actor", "ada"), "--actor: 'ada' is not kind:id"),
         (("subscriptions", "put", "m", "--lease-seconds", "-1"), "--lease-seconds: Input should be"),
+        (("relay", "nats", "--format", "xml"), "Invalid value for '--format': 'xml' is not one of 'runfold', 'cloudevents'; see"),
         (("events", "--run", "run_none"), "there is no run 'run_none'"),
     ],
 )

@@ -63,3 +63,10 @@ def test_an_address_that_leads_nowhere_public_is_refused_with_the_next_step(runf
     assert refused.code == 2
     assert "link-local" in refused.err
     assert "give an address such as https://hooks.example.com/runs" in refused.err
+
+
+def test_what_is_refused_leaves_no_keys_of_secrets_behind(runfold: Command, tmp_path: Path) -> None:
+    refused = runfold("webhooks", "create", "nowhere", "--json")
+    assert (refused.code, refused.error["facts"]["path"]) == (2, "url")
+    assert runfold("webhooks", "rotate", "webhook_missing", "--json").error["exit_code"] == 3
+    assert not (tmp_path / "home" / "webhook-keys").exists()

@@ -67,6 +67,7 @@ def create(  # noqa: PLR0913  each is an option
     The address must lead to a public host, over https (see RUNFOLD_WEBHOOK_ALLOW for development).
     """
     with call.ledger() as ledger:
+        ledger.executor.require_address(address, "url")  # before keys of secrets are made, if they are not there
         ledger.command_executor.sealed_secrets.require_keys()  # else it would be there, and its secret could not be shown
         made = ledger.create_webhook(
             address,
@@ -152,6 +153,7 @@ def rotate(
 ) -> None:
     """Sign with a new secret, and print it. For a while both are good, so that the receiver can change over."""
     with call.ledger() as ledger:
+        ledger.now.webhook(webhook_id)  # which is refused where it is not there, and no keys of secrets are made
         ledger.command_executor.sealed_secrets.require_keys()
         receipt = ledger.webhook(webhook_id).rotate_secret(keep_for=keep_for, actor=actor_for(call, who))
         found = ledger.webhook_secrets(webhook_id)
