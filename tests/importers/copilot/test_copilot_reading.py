@@ -304,9 +304,26 @@ def test_an_answer_in_several_messages_asks_for_a_tool_where_one_of_them_does() 
 
 
 @pytest.mark.parametrize(
+    ("source", "by"),
+    [(None, "human:user"), ("human_response", "human:user"), ("moon", "human:user"), ("host_policy", "service:policy")],
+)
+def test_a_verdict_is_a_persons_only_where_its_source_says_nothing_else(source: str | None, by: str) -> None:
+    events = Events()
+    events.start()
+    events.say("Do it.")
+    events.reply("", ("toolu_1", "bash"))
+    events.ask("p1", "toolu_1", "denied-interactively-by-user", source)
+    (session,) = reading(events.text())
+    assert [(actor, fact.granted) for actor, fact in facts(session, Answered)] == [(by, False)]
+
+
+@pytest.mark.parametrize(
     ("code", "message", "asked", "ended"),
     [
         ("rejected", "The user rejected this tool call.", ["human:user"], []),
+        ("rejected", "The tool call was rejected by the user.", ["human:user"], []),
+        ("rejected", "A rule of user settings forbids it.", [], [("service:copilot", "denied")]),
+        ("rejected", "Rejected by user-agent filter", [], [("service:copilot", "denied")]),
         ("denied", "Denied by preToolUse hook: no", [], [("service:hook", "denied_by_hook")]),
         ("denied", "Permission denied and could not request permission from user", [], [("service:copilot", "denied")]),
         ("timeout", "timed out", [], [("service:copilot", "timeout")]),

@@ -3,6 +3,7 @@
 `decisionSource` says who decided. Events of versions before it are no word of a person's, unless the kind of the result is one.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,12 @@ _KINDS = {
     "denied-by-permission-request-hook": HOOK,
 }
 _REFUSALS = {"denied", "rejected"}
+_BY_USER = re.compile(
+    r"(?:the )?user (?:has )?(?:rejected|denied|declined)\b"
+    r"|.{0,80}\b(?:rejected|denied|declined) by (?:the )?user(?=[.:\s]|\Z)",
+    re.IGNORECASE,
+)
+"""How the client says that its person refused; others, and rules, may name a user too."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ def verdict_of(completed: dict[str, Any], *, by_hook: bool) -> Verdict | None:
     if not granted and kind != "cancelled" and not kind.startswith(("denied", "deny")):
         return None
     source = text(completed.get("decisionSource"))
-    by = _KINDS.get(kind) or _SOURCES.get(source or "") or (HOOK if by_hook else CLIENT)
+    by, stated = _KINDS.get(kind), _SOURCES.get(source or "")
+    if by is None or (by == PERSON and stated is not None):  # a person's only where nothing says otherwise
+        by = stated or (HOOK if by_hook else CLIENT)
     return Verdict(granted, by, _comment(kind, result))
 
 
@@ -54,7 +63,7 @@ def refusal_of(error: dict[str, Any]) -> Verdict | None:
         return None
     if "hook" in message.lower():
         return Verdict(granted=False, by=HOOK, comment=message)
-    if code == "rejected" and "user" in message.lower():
+    if code == "rejected" and _BY_USER.match(message.strip()):
         return Verdict(granted=False, by=PERSON)
     return Verdict(granted=False, by=CLIENT, comment=message or None)
 
