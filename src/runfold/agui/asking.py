@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from runfold.agui.wire_key import KEY
+from runfold.agui.wire_key import KEY, told_by
 from runfold.domain.approval_events import (
     ApprovalDenied,
     ApprovalEvent,
@@ -99,7 +99,9 @@ def answer(approval_id: str, asked: Asked) -> dict[str, Any]:
             payload = {"approved": False, **({"reason": denied.reason} if denied.reason else {})}
         case _:
             return {"interruptId": approval_id, "status": "cancelled"}
-    return {"interruptId": approval_id, "status": "resolved", "payload": payload}
+    told = {} if asked.vote is None else told_by(asked.vote.voter)
+    found = {"interruptId": approval_id, "status": "resolved", "payload": payload}
+    return {**found, "metadata": {KEY: told}} if told else found
 
 
 def _asked(requested: ApprovalRequested) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from runfold.agui.spoken import (
     thoughts_of,
     told_of_end,
 )
-from runfold.agui.wire_key import KEY, MESSAGE
+from runfold.agui.wire_key import KEY, MESSAGE, told_by
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.parts import DataPart, Part, TextPart
 from runfold.domain.recorded import Recorded
@@ -143,7 +143,11 @@ class Conversation:
             added.message_id,
             added.role,
             self.shown(added.message_id, added.content),
-            {"position": recorded.position},
+            {
+                "position": recorded.position,
+                **told_by(str(recorded.metadata.actor), added.role),
+                **({} if added.author is None else {"author": added.author}),
+            },
             name=None if self.hides(added.message_id, "name") else added.name,
             call_id=added.tool_call_id,
             activity_type=added.activity_type,

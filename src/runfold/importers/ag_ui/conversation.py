@@ -159,10 +159,11 @@ class TurnWriter:
         call_id = call.id if call else None
 
         def add(stage: Stage) -> None:
-            kind = {} if past.activity_type is None else {"activity_type": past.activity_type}
+            named = {"activity_type": past.activity_type, "author": past.author}
+            more = {name: value for name, value in named.items() if value is not None}
             if not past.is_void:
                 self.source_run(stage).add_message(
-                    past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **kind, **envelope
+                    past.role, past.parts, message_id=past.message_id, tool_call_id=call_id, **more, **envelope
                 )
 
         self.do(add)

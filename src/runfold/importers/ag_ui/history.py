@@ -55,6 +55,7 @@ class Past:
     is_void: bool = False
     """Whether its stream broke off before it said anything."""
     activity_type: str | None = None
+    author: str | None = None
     place: int = 0
     """Where in the history it stands."""
 

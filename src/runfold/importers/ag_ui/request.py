@@ -10,7 +10,7 @@ from runfold.errors import InvalidEvent
 from runfold.importers.ag_ui.conversation import AGENT, CLIENT, PERSON, Asked, Stage, TurnWriter
 from runfold.importers.ag_ui.history import Past, Repeats
 from runfold.importers.ag_ui.shapes import Request, Resume, Sent
-from runfold.importers.ag_ui.told import parts_told
+from runfold.importers.ag_ui.told import author_told, by_told, parts_told
 from runfold.importers.sources import shaped
 
 _ACTORS = {"user": PERSON, "assistant": AGENT, "reasoning": AGENT}
@@ -102,18 +102,18 @@ class RequestPlan:
         if asked.run_id not in self.resumed:
             self.resumed.append(asked.run_id)
         if is_granted:
-            self._grant(asked, payload)
+            self._grant(resume, asked, payload)
         else:
             self._deny(resume, asked, payload)
 
     def _deny(self, resume: Resume, asked: Asked, payload: dict[str, Any]) -> None:
         is_cancelled = resume.status == "cancelled"
         reason = "cancelled by the client" if is_cancelled else text_or_none(payload.get("reason"))
-        envelope = self.turn.as_actor(CLIENT if is_cancelled else PERSON)
+        envelope = self.turn.as_actor(CLIENT if is_cancelled else by_told(resume.told, PERSON))
         self.turn.do(lambda stage: stage.recording.batch.approval(asked.approval_id).deny(reason, **envelope))
 
-    def _grant(self, asked: Asked, payload: dict[str, Any]) -> None:
-        began_at, envelope = self.turn.began_at, self.turn.as_actor(PERSON)
+    def _grant(self, resume: Resume, asked: Asked, payload: dict[str, Any]) -> None:
+        began_at, envelope = self.turn.began_at, self.turn.as_actor(by_told(resume.told, PERSON))
         if asked.expires_at is not None and began_at is not None and began_at >= asked.expires_at:
             self._expire(asked)
             return
@@ -171,7 +171,7 @@ class RequestPlan:
             return
         past = self._new(sent, () if span else parts, words, index)
         past.is_void = told.get("no_message") is True
-        past.activity_type = sent.activity_type or None
+        past.activity_type, past.author = sent.activity_type or None, author_told(told)
         message_id = None if past.is_void else past.message_id
         envelope = self.turn.as_actor(_spoken_by(sent))
         self.turn.say(past, envelope)
@@ -235,4 +235,5 @@ class RequestPlan:
 
 def _spoken_by(sent: Sent) -> str:
     """Who says a message. What a sub-agent is asked, its agent asks."""
-    return AGENT if sent.role == "user" and sent.subagent_run_id else _ACTORS.get(sent.role, CLIENT)
+    actor = AGENT if sent.role == "user" and sent.subagent_run_id else _ACTORS.get(sent.role, CLIENT)
+    return by_told(sent.told, actor)

@@ -163,6 +163,12 @@ class Resume(CamelShape):
     interrupt_id: str
     status: Literal["resolved", "cancelled"] = "resolved"
     payload: Any = None
+    metadata: Any = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what a ledger of Runfold says of it, where it comes from one."""
+        return told_in(self.metadata)
 
 
 class Request(CamelShape):

@@ -11,10 +11,10 @@ from runfold.agui.content import same_json
 from runfold.commands.caller import Envelope
 from runfold.domain.parts import Part, ReasoningPart, TextPart, longer
 from runfold.errors import InvalidEvent
-from runfold.importers.ag_ui.conversation import TurnWriter
+from runfold.importers.ag_ui.conversation import AGENT, TurnWriter
 from runfold.importers.ag_ui.history import Call, Past
 from runfold.importers.ag_ui.shapes import AgUiEvent
-from runfold.importers.ag_ui.told import streamed_parts
+from runfold.importers.ag_ui.told import author_told, by_told, streamed_parts
 
 Kind = Literal["text", "reasoning", "call"]
 NOT_STARTED = "pieces of messages that were not started, taken as their start"
@@ -171,7 +171,8 @@ class Streams:
             self.turn.talk.known_ids.add(opened.source_id)
         if opened.source_id:
             self._said[opened.source_id] = _Group(opened.source_id, message_id)
-        return self.turn.say(Past(opened.role, (), opened.source_id, message_id, self.turn.run_id), envelope)
+        past = Past(opened.role, (), opened.source_id, message_id, self.turn.run_id, author=author_told(opened.told))
+        return self.turn.say(past, {**envelope, "actor": by_told(opened.told, str(envelope.get("actor", AGENT)))})
 
     def _end(self, opened: Opened, envelope: Envelope, *, is_partial: bool = False) -> None:
         del self._open[opened.kind, opened.source_id]

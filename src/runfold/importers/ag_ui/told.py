@@ -8,6 +8,7 @@ from runfold.agui.content import text_of
 from runfold.agui.wire_key import KEY
 from runfold.domain.json_text import parse_json
 from runfold.domain.parts import Part, longer
+from runfold.domain.values import LABEL_LENGTH, Actor
 from runfold.errors import InvalidEvent
 
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
@@ -17,6 +18,23 @@ def told_in(metadata: Any) -> dict[str, Any]:
     """Return what is told; nothing where the source is another."""
     found = metadata.get(KEY) if isinstance(metadata, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def by_told(told: dict[str, Any], otherwise: str) -> str:
+    """Return who said or decided something, where that is told."""
+    by = told.get("by")
+    if not isinstance(by, str):
+        return otherwise
+    try:
+        return "human:user" if by == "human" else str(Actor.parse(by))
+    except InvalidEvent:
+        return otherwise
+
+
+def author_told(told: dict[str, Any]) -> str | None:
+    """Return the author that a message names, where one is told."""
+    author = told.get("author")
+    return author if isinstance(author, str) and 0 < len(author) <= LABEL_LENGTH else None
 
 
 def streamed_parts(told: dict[str, Any], text: str, otherwise: tuple[Part, ...]) -> tuple[Part, ...]:
