@@ -180,6 +180,7 @@ def test_what_a_page_shows_can_be_typed_into_its_fields(client: httpx2.Client, s
     ):
         page(client, f"/ui/diff?{urlencode({'a': side, 'b': 'run_of@two'})}")
     page(client, f"/ui/runs/run_claim?at={quote(f' {position} ')}")
+    page(client, f"/ui/runs/sample?seed=q&n={quote('1,000')}")
     page(client, f"/ui/runs?at={quote('1,234,567')}", 400)  # which is not in the ledger
     assert "position 1,234,567 is not" in page(client, "/ui/runs?at=1,234,567", 400).replace("1234567", "1,234,567")
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from runfold.errors import UsageError
 from runfold.pages.filters import Filters
+from runfold.pages.typed import as_number
 
 SIZES = (25, 50, 100, 200)
 """How many rows a page may show; none shows more."""
@@ -48,7 +49,7 @@ def size_of(given: Mapping[str, str], otherwise: int = 50) -> int:
 
 def whole(given: Mapping[str, str], name: str, otherwise: int, least: int, most: int) -> int:
     """Return a whole number of an address. Raises UsageError for another, and for one that is out of range."""
-    text = given.get(name) or str(otherwise)
+    text = as_number(given.get(name) or str(otherwise))
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise UsageError(f"{name} takes a whole number from {least} to {most:,} here, not {text[:60]!r}", name=name)
     return int(text)

@@ -240,6 +240,26 @@ def test_without_scripts_everything_is_read_by_links_and_forms(
         assert page.locator("h1").inner_text() == "What differs"
 
 
+def test_who_uses_no_mouse_goes_on_where_they_were(signed: Signed, told: str) -> None:
+    page = signed.open(f"/ui/threads/{told}?run=run_demo7_claim")
+    item = "document.activeElement.closest('[data-item]')?.id"
+    for _ in range(3):
+        page.keyboard.press("j")
+    here = page.evaluate(item)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**item=*")
+    expect(page.locator("#inspector")).to_contain_text(f"Position {here.removeprefix('i')}")
+    assert page.evaluate(item) == here
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    assert page.evaluate(item) == here
+    run = page.locator("#runs a[href]").nth(1)
+    run.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#runs a[href]").nth(1)).to_have_attribute("aria-current", "true")
+    assert page.evaluate("document.activeElement.getAttribute('aria-current')") == "true"
+
+
 def test_a_run_that_several_heads_point_at_is_a_link_that_is_told_from_them(signed: Signed, served_ledger: Ledger) -> None:
     thread = served_ledger.create_thread(agent_id="ada")
     run = thread.start_run()

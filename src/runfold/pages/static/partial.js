@@ -1,6 +1,6 @@
 // A link or form with data-part="id" changes only the elements with these ids (several are separated by spaces), and the
 // address, so that back, forward and a copied address show the same. Without scripts it is a link or form like any other.
-const PARTS = ["main", "inspector"];
+const PARTS = ["main", "inspector"], FOCUSABLE = "a[href], button, input, select, textarea, summary";
 const policy = globalThis.trustedTypes?.createPolicy("runfold", { createHTML: (text) => text });
 let asked, shown = whole(location.href);
 
@@ -8,6 +8,17 @@ function whole(address) { return new URL(address, location.href).href.split("#")
 
 function parsed(text) {
   return new DOMParser().parseFromString(policy ? policy.createHTML(text) : text, "text/html");  // scripts in it never run
+}
+
+// Where the focus is: the nearest element with an id, and which it is of those in it that take the focus.
+function placeOf(element) {
+  const near = element?.closest("[id]");
+  return near && !PARTS.includes(near.id) ? [near.id, [...near.querySelectorAll(FOCUSABLE)].indexOf(element)] : null;
+}
+
+function focusAt([id, number]) {
+  const near = document.getElementById(id);
+  (number < 0 ? near : near?.querySelectorAll(FOCUSABLE)[number])?.focus({ preventScroll: true });
 }
 
 export function replace(other, ids) {
@@ -29,10 +40,10 @@ export async function load(address, ids, { push = true, top = "" } = {}) {
     if (!answer.ok || answer.redirected) { location.href = address; return; }
     const other = parsed(await answer.text());
     if (mine.signal.aborted) return;
-    const focused = document.activeElement?.id;
+    const focused = placeOf(document.activeElement);
     replace(other, ids);
     document.getElementById(top)?.scrollIntoView({ block: "start" });  // another window is read from its beginning
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (focused) focusAt(focused);  // else who uses no mouse would have to begin again from the top
     shown = whole(address);
     if (push) history.pushState(null, "", address);
   } catch (error) {
