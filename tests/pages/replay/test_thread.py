@@ -253,6 +253,10 @@ def test_who_uses_no_mouse_goes_on_where_they_were(signed: Signed, told: str) ->
     page.keyboard.press("k")
     page.keyboard.press("j")
     assert page.evaluate(item) == here
+    page.locator("#inspector .chain a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#inspector")).not_to_contain_text(f"Position {here.removeprefix('i')}")
+    assert page.evaluate("document.activeElement.closest('#inspector')?.id") == "inspector"
     run = page.locator("#runs a[href]").nth(1)
     run.focus()
     page.keyboard.press("Enter")

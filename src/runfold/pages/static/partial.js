@@ -10,10 +10,10 @@ function parsed(text) {
   return new DOMParser().parseFromString(policy ? policy.createHTML(text) : text, "text/html");  // scripts in it never run
 }
 
-// Where the focus is: the nearest element with an id, and which it is of those in it that take the focus.
+// Where the focus is: the nearest element with an id, and which it is of those in it that take the focus; of a whole part, none.
 function placeOf(element) {
   const near = element?.closest("[id]");
-  return near && !PARTS.includes(near.id) ? [near.id, [...near.querySelectorAll(FOCUSABLE)].indexOf(element)] : null;
+  return near && [near.id, PARTS.includes(near.id) ? -1 : [...near.querySelectorAll(FOCUSABLE)].indexOf(element)];
 }
 
 function focusAt([id, number]) {
@@ -40,7 +40,7 @@ export async function load(address, ids, { push = true, top = "" } = {}) {
     if (!answer.ok || answer.redirected) { location.href = address; return; }
     const other = parsed(await answer.text());
     if (mine.signal.aborted) return;
-    const focused = placeOf(document.activeElement);
+    const focused = top ? [top, 0] : placeOf(document.activeElement);
     replace(other, ids);
     document.getElementById(top)?.scrollIntoView({ block: "start" });  // another window is read from its beginning
     if (focused) focusAt(focused);  // else who uses no mouse would have to begin again from the top
