@@ -17,7 +17,7 @@ from runfold.errors import ExportDamaged, ExportRefused
 from runfold.export import manifest
 from runfold.export.manifest import Manifest, Part
 from runfold.failpoint import reach
-from runfold.file_errors import what_helps, why
+from runfold.file_errors import is_of_a_disk, what_helps, why
 
 PASSING = ".runfold-"
 """How the names of files begin that are not to stay."""
@@ -137,11 +137,13 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, why(error), what_helps(error, _ELSEWHERE)) from error
+        if is_of_a_disk(error):
+            raise cannot_write(path, why(error), what_helps(error, _ELSEWHERE)) from error
+        raise ExportRefused(str(path), f"cannot be written ({why(error)})", what_helps(error, _ELSEWHERE)) from error
 
 
 def cannot_write(path: Path, fact: str, next_step: str = f"free space, or {_ELSEWHERE}") -> ExportRefused:
-    """A disk that is full, or a folder that may not be written."""
+    """A disk that is full, or fails."""
     free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
     return ExportRefused(
         str(path),

@@ -59,6 +59,13 @@ def test_mistakes_are_told_with_their_exit_codes(runfold: Command, story: Cast) 
     assert damaged.error["facts"]["file"] == "part-000000000001-000000000080.csv.gz"
 
 
+def test_a_place_that_is_no_folder_is_told_of_without_how_full_the_disk_is(runfold: Command, story: Cast, tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    fact = f"runfold: {place} cannot be written (File exists); choose another folder with --output\n"
+    assert runfold("export", "events", "--output", str(place)).err == fact
+
+
 def test_it_runs_as_a_command_of_its_own(started: Process, story: Cast, tmp_path: Path) -> None:
     process = started(["export", "events", "--output", str(tmp_path / "out")])
     out, err = process.communicate(timeout=60)
