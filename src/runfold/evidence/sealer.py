@@ -156,7 +156,7 @@ class Sealer:
         if self._keys_are_kept and not are_kept:
             step = "put the file back from its copy, for this process has them in memory alone; after a rotation, start it again"
             logger().error(
-                "the keys that this process seals with are not in their file", file=str(self._key_file), next_step=step
+                "the keys that are signed with are not in their file", file=str(self._key_file), next_step=step
             )
         self._keys_are_kept = are_kept
         return self._signer
