@@ -1,6 +1,8 @@
 """`runfold import`: what it prints and how it ends. What goes in is tested beside each format."""
 
 import gzip
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from runfold import Ledger
+from runfold import Ledger, Settings
 from tests.cli.conftest import Command
+from tests.waiting import until
 
 TALLY = (
     "threads",
@@ -106,3 +109,23 @@ def test_an_unknown_format_and_a_missing_file_are_mistakes_in_the_call(runfold: 
     answer = runfold(*arguments, "--json")
     assert (answer.code, answer.out) == (2, "")
     assert answer.error["type"] == "UsageError"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_is_interrupted_says_what_is_left_and_goes_on(
+    runfold: Command, ledger: Ledger, settings: Settings, trajectories: Path, number: signal.Signals
+) -> None:
+    assert settings.database_url is not None
+    arguments = ["import", "claude-code", str(trajectories / "claude-code"), "--json"]
+    given = {**os.environ, "RUNFOLD_DATABASE_URL": settings.database_url.get_secret_value()}
+    command = [sys.executable, "-m", "runfold.cli.main", *[each for each in arguments if each != "--json"]]
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as importing:
+        until(lambda: ledger.position() > 0)
+        importing.send_signal(number)
+        _, said = importing.communicate(timeout=60)
+    assert importing.returncode == 128 + number, "it has ended before"
+    assert said == "Interrupted. What was imported stays; the same command goes on with the rest.\n"
+    interrupted = ledger.position()
+    again = runfold(*arguments)
+    assert again.code == 0
+    assert ledger.position() - interrupted == again.lines[-1]["events"] > 0

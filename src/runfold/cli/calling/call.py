@@ -157,6 +157,15 @@ class Call:
 
         print_json(value)
 
+    @contextlib.contextmanager
+    def saying_if_interrupted(self, what_is_left: str) -> Iterator[None]:
+        """Say what is left, and how to go on, where somebody interrupts what is done meanwhile."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.note(f"Interrupted. {what_is_left}")
+            raise
+
     def note(self, text: str) -> None:
         """Print a note on stderr, unless the answer is JSON."""
         if not self.json:

@@ -30,7 +30,7 @@ def backup(
 
     began = time.monotonic()
     settings = call.settings()
-    with call.busy(f"Writing {file}"):
+    with call.saying_if_interrupted("No backup was written."), call.busy(f"Writing {file}"):
         database = Database.of(settings)
         try:
             database.prepare()

@@ -71,14 +71,9 @@ def _rebuild(call: Call, ledger: "Ledger", names: tuple[str, ...], workers: int,
     from runfold.terminal.progress import progress_bar
 
     began = time.monotonic()
-    try:
-        with progress_bar(call.err, "Rebuilding", "events") as told:
-            found = ledger.rebuild(
-                *names, processes=workers, keep=dry_run, told=lambda stage, done, total: told(done, total, stage)
-            )
-    except KeyboardInterrupt:
-        call.note("Interrupted. The tables in use serve as before; the same command continues from what is folded.")
-        raise
+    left = "The tables in use serve as before; the same command continues from what is folded."
+    with call.saying_if_interrupted(left), progress_bar(call.err, "Rebuilding", "events") as told:
+        found = ledger.rebuild(*names, processes=workers, keep=dry_run, told=lambda stage, done, total: told(done, total, stage))
     seconds = time.monotonic() - began
     compared = [each.compared.different for each in found if each.compared]
     different = sum(compared) if compared else None

@@ -72,7 +72,8 @@ def import_runs(
     from runfold.importers.importing import import_paths
     from runfold.terminal.progress import progress_bar
 
-    with call.ledger() as ledger, progress_bar(call.err, "Importing", "bytes") as told:
+    left = "What was imported stays; the same command goes on with the rest."
+    with call.ledger() as ledger, call.saying_if_interrupted(left), progress_bar(call.err, "Importing", "bytes") as told:
         tally = import_paths(ledger, format, paths, told, processes=workers, source=source)
         as_of = ledger.position()
     if call.json:
@@ -174,7 +175,8 @@ def export(
     with call.ledger() as ledger:
         if at is None:
             _ready(call, ledger, table, fold=fold)
-        with progress_bar(call.err, "Exporting", "rows") as told:
+        left = "What is whole stays; the same command goes on, with events after the last part."
+        with call.saying_if_interrupted(left), progress_bar(call.err, "Exporting", "rows") as told:
             if table is None:
                 exported = list(exporting.export_all(ledger, format, output, told=told, **shared))
             else:
