@@ -155,9 +155,7 @@ class Sealer:
         are_kept = self._signer.public_keys[0] in (known_publics(self._key_file) or ())
         if self._keys_are_kept and not are_kept:
             step = "put the file back from its copy, for this process has them in memory alone; after a rotation, start it again"
-            logger().error(
-                "the keys that are signed with are not in their file", file=str(self._key_file), next_step=step
-            )
+            logger().error("the keys that are signed with are not in their file", file=str(self._key_file), next_step=step)
         self._keys_are_kept = are_kept
         return self._signer
 
