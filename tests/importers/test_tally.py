@@ -24,3 +24,8 @@ def test_problems_are_kept_one_by_one_in_their_order() -> None:
         reports.tell(tally.reports.take)
     assert [str(problem) for problem in tally.problems] == ["a.jsonl:1: is not JSON"] * 4
     assert [note.as_json() for note in tally.notes] == [{"kind": "blank lines", "count": 4, "file": "a.jsonl", "line": 2}]
+
+
+def test_a_file_whose_name_has_lines_is_named_on_one() -> None:
+    assert str(Problem("a\nb.jsonl", 1, "is not JSON")) == "a\\nb.jsonl:1: is not JSON"
+    assert str(Note("a\rb.jsonl", None, "files without a line")) == "files without a line (in a\\rb.jsonl)"

@@ -19,6 +19,7 @@ Progress = Callable[[int, int, str], None]
 """Called with bytes of the sources done, bytes in all, and the name of the thread that went in."""
 
 NOTHING = "files in which there is no thread of this format"
+NO_FILES = "folders in which no file is named as those of this format are"
 
 
 def import_paths(
@@ -65,6 +66,8 @@ def import_as(
 def _found(ledger: Ledger, importer: Format, paths: Iterable[str | Path], sums: "_Sums") -> list[SourceFile]:
     files = find(paths, importer.wants, ledger.settings.max_import_bytes, sums.tally.reports.take)
     sums.total = sum(file.size for file in files)
+    if not files:
+        sums.tally.reports.take(Note(", ".join(map(str, paths)), None, NO_FILES))
     return files
 
 

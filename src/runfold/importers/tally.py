@@ -196,4 +196,5 @@ class Tally:
 
 
 def _place(file: str, line: int | None) -> str:
-    return f"{file}:{line}" if line else file
+    shown = file.replace("\n", "\\n").replace("\r", "\\r")  # one line for each
+    return f"{shown}:{line}" if line else shown

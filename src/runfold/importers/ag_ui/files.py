@@ -4,6 +4,7 @@ A file is read twice: once for what it says of itself, which is little, and agai
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ class Source:
     @property
     def path(self) -> str:
         """The whole path of its file; of standard input, which has none, what it holds."""
-        return self.digest if self.file.path is None else str(self.file.path.resolve()).removesuffix(".gz")
+        return self.digest if self.file.path is None else _written(self.file.path.resolve()).removesuffix(".gz")
 
     @property
     def place(self) -> str:
@@ -96,6 +97,11 @@ class Source:
         folder = self.file.path.resolve().parent.name
         match = _TURN.match(self.file.plain_name)
         return f"{folder}/{match['conversation'] if match else self.file.plain_name}"
+
+
+def _written(path: Path) -> str:
+    """A path as text, in which what is no UTF-8 stands as an escape."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def nobody(_: Problem | Note) -> None:
@@ -161,7 +167,7 @@ def _turn_name(file: SourceFile) -> TurnName | None:
     match = _TURN.match(file.plain_name)
     if match is None or file.path is None:
         return None
-    return TurnName(str(file.path.resolve().parent / match["conversation"]), int(match["number"]))
+    return TurnName(_written(file.path.resolve().parent / match["conversation"]), int(match["number"]))
 
 
 def _request(file: SourceFile, whole: Piece, report: Report) -> list[Source]:
