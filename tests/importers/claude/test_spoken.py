@@ -213,3 +213,29 @@ def test_what_was_said_is_right_however_the_file_came(
         assert (shown.tally.problems, len(shown.threads), shown.again()) == ([], 1, 0)
         right = RIGHT[written]
         assert {view: getattr(shown, view)() for view in right} == right
+
+
+@pytest.mark.parametrize(
+    ("stated", "agent", "by"),
+    [
+        ({}, None, PERSON),
+        ({"promptSource": "sdk"}, None, "service:sdk"),
+        ({"origin": {"kind": "cron"}}, None, "service:cron"),
+        ({"isMeta": True}, None, PERSON),
+        ({"agentId": "x", "isSidechain": True}, "x", CLIENT),
+    ],
+)
+def test_a_session_is_opened_by_a_person_unless_a_program_or_an_agent_spoke_first(
+    stated: dict[str, Any], agent: str | None, by: str, tmp_path: Path, tenants: Callable[[str], Ledger]
+) -> None:
+    session = SessionFile(tmp_path / ("session.jsonl" if agent is None else f"agent-{agent}.jsonl"))
+    session.say("Look around.")
+    session.reply("msg-1", text("I looked."))
+    for record in session.records:
+        record.update(stated)
+    session.write()
+    ledger = tenants(f"opened by {by} {len(stated)}")
+    assert import_paths(ledger, "claude-code", [tmp_path]).problems == []
+    assert [str(recorded.metadata.actor) for recorded in ledger.events(types=["thread.created"])] == [by]
+    if by != PERSON:
+        assert PERSON not in {str(recorded.metadata.actor) for recorded in ledger.subscribe(follow=False)}

@@ -21,6 +21,8 @@ from runfold.importers.claude.turns import story_of
 from runfold.importers.recording import Recording
 
 TITLE_LENGTH = 80
+_OF_THE_TERMINAL = frozenset({PERSON, CLIENT, "service:hook"})
+"""Whose words come first where a person opened the session."""
 
 
 def record(session: Session, recording: Recording) -> None:
@@ -71,7 +73,7 @@ class _SessionRecorder:
             root_id = self.earlier.root
         elif not self.session.main.turns:
             root_id = self.session.main_run
-            self.recording.source_run(root_id, parent=None, **_envelope(PERSON, first.line))
+            self.recording.source_run(root_id, parent=None, **_envelope(CLIENT, first.line))
         for node in self.session.main.nodes:
             main.tell(node)
             if node is root:
@@ -85,6 +87,14 @@ class _SessionRecorder:
         with self.recording.of(root.line.piece):
             self._settle_head()
 
+    @property
+    def _opened_by(self) -> str:
+        """Whose session it is: a person's, unless a program or an agent spoke first; the client's without its main line."""
+        if not self.session.main.turns:
+            return CLIENT
+        speaker = self.session.roots[0].opener.speaker
+        return PERSON if speaker is None or speaker.author in _OF_THE_TERMINAL else speaker.author
+
     def _begin(self, first: Line) -> None:
         sessions, record = self.session.story.sessions, first.record
         about = {"session_id": first.session_id, "cwd": text_of(record, "cwd"), "version": text_of(record, "version")}
@@ -93,7 +103,7 @@ class _SessionRecorder:
         if len(sessions) > 1:
             metadata["session_ids"] = list(sessions)
         more = {} if first.session_id is None else {"external_ref": first.session_id}
-        self.recording.begin(agent_id=FORMAT, metadata=metadata, **more, **_envelope(PERSON, first))
+        self.recording.begin(agent_id=FORMAT, metadata=metadata, **more, **_envelope(self._opened_by, first))
         if self.session.title is not None:
             with self.recording.of(first.piece):
                 self.recording.rename(self.session.title, CLIENT)
@@ -149,7 +159,7 @@ class _SessionRecorder:
         head = tree.heads.get(MAIN_HEAD)
         if last is None or head is None or head == last.run_id or last.run_id in _continued(tree, head):
             return
-        thread.move_head(MAIN_HEAD, last.run_id, reason="rewound", actor=PERSON, occurred_at=last.created_at)
+        thread.move_head(MAIN_HEAD, last.run_id, reason="rewound", actor=self._opened_by, occurred_at=last.created_at)
 
     def _active_at(self) -> dict[str, datetime]:
         """When the runs were last heard of: those that are in, and those of these files."""
