@@ -54,7 +54,6 @@ def calls_of(work: Callable[[Any], object], given: Any) -> int:
 
 def seconds_of(work: Callable[[Any], object], given: Any) -> float:
     """Of this thread's processor, without what Python's collector of garbage does now and then."""
-    gc.collect()
     gc.disable()
     began = time.thread_time()
     try:

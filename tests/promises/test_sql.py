@@ -24,6 +24,7 @@ COMPOSED = {
     "projector/checking/trial.py": "the columns of the log are named in one place",
     "store/reading/filter.py": "a query around the conditions of a filter",
     "store/reading/reader.py": "the columns of the log are named in one place, and conditions are added",
+    "store/reading/tenant_reader.py": "the columns of the log are named in one place",
     "store/reading/stored.py": "the columns of the log are named in one place, and the order is chosen",
 }
 """Where statements are put together from parts, which a file cannot hold, and why."""
