@@ -418,3 +418,13 @@ def test_a_value_of_another_kind_is_told_of_once_and_the_rest_goes_in(
     (session,) = reading(rollout.text(), told=told)
     assert [each.reason for each in told if isinstance(each, Problem)].count(f"{name}: {said}") == 1
     assert words(session)[-1][1:] == ("assistant", "Done.")
+
+
+def test_instructions_in_the_first_line_are_noted() -> None:
+    for instructions, notes in (("Be short.", 1), (None, 0), ("", 0)):
+        rollout, told = Rollout(), list[Problem | Note]()
+        rollout.meta(instructions=instructions)
+        rollout.prompt("What is here?")
+        reading(rollout.text(), told=told)
+        kinds = [one.kind for one in told if isinstance(one, Note)]
+        assert kinds.count("instructions in the first line of a session, which are not imported") == notes

@@ -116,6 +116,8 @@ class Reader:
         words = text(mapping(base).get("text")) or text(base)
         if base and not isinstance(base, str) and "text" not in mapping(base):
             self._report(line.piece.note("instructions of a session in a form that is not known: not imported"))
+        if line.payload.get("instructions"):  # the words of a project's or a person's files, which mostly come as a message too
+            self._report(line.piece.note("instructions in the first line of a session, which are not imported"))
         if session_id_of(line.payload) == self._first_id and words is not None and not self._is_instructed:
             self._is_instructed = True
             message = {"type": "message", "role": "system", "content": words}
