@@ -80,3 +80,18 @@ def test_a_real_run_comes_in_again_as_it_was(
         after = come_in_again(ledger, run_id, tmp_path)
         for one, other in zip(before, after, strict=True):
             assert one == other, run_id
+
+
+@pytest.mark.parametrize("how", ["succeed", "fail", "cancel"])
+def test_the_end_of_a_call_that_comes_long_after_its_answer_is_told_and_comes_in_again(
+    ledger: Ledger, how: str, tmp_path: Path
+) -> None:
+    run = ledger.create_thread(agent_id="a").start_run()
+    call = run.call_tool("search", arguments={"q": 1})
+    run.add_message("tool", "found it", tool_call_id=call.id)
+    run.add_message("assistant", "let me see")
+    {"succeed": lambda: call.succeed({"n": 3}), "fail": lambda: call.fail("no"), "cancel": lambda: call.cancel("late")}[how]()
+    run.complete()
+    told, thread_id = run.ag_ui(), run.view().thread_id
+    assert [event["messageId"] for event in told if event["type"] == "TOOL_CALL_RESULT"] == [run.messages()[0].id]
+    assert come_in_again(ledger, run.id, tmp_path) == told_of(ledger, run.id, thread_id)

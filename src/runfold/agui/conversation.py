@@ -72,6 +72,10 @@ class Conversation:
         """Return whether a message is a tool's answer to a call."""
         return message_id in self.messages and self.messages[message_id].role == "tool"
 
+    def is_answered_by_message(self, call_id: str) -> bool:
+        """Return whether a tool's message answers a call, rather than the end of that alone."""
+        return self._answers.get(call_id, result_id(call_id)) != result_id(call_id)
+
     def take(self, recorded: Recorded, subagent_run_id: str | None = None) -> None:
         """Take in an event of the path."""
         event = recorded.event
@@ -112,8 +116,11 @@ class Conversation:
         """Return whether there is one."""
         return self._state.is_there
 
-    def as_messages(self, after: int = 0, *, with_parts_of_calls: bool = True) -> list[dict[str, Any]]:
-        """Return AG-UI's messages: all, or those added after a position; calls that are not whole among them, or not."""
+    def as_messages(self, after: int = 0, *, parts_after: int | None = None) -> list[dict[str, Any]]:
+        """Return AG-UI's messages: all, or those added after a position.
+
+        A call that is not whole is among them only where it began after a position, too: what an earlier run left so stays so.
+        """
         found: list[dict[str, Any]] = []
         for spoken in self.messages.values():
             if spoken.added_at <= after:
@@ -122,7 +129,7 @@ class Conversation:
                 told = {"position": spoken.metadata["position"], "part_of": spoken.id}
                 message = {"id": thoughts_id(spoken.id), "role": "reasoning", "content": thoughts, "metadata": {KEY: told}}
                 found.append(message if spoken.subagent_run_id is None else {**message, "subagentRunId": spoken.subagent_run_id})
-            calls = [call for call in spoken.calls if call.is_whole or with_parts_of_calls]
+            calls = [call for call in spoken.calls if call.is_whole or _is_after(call, parts_after)]
             if calls or "no_message" not in spoken.metadata or spoken.role != "assistant":
                 found.append(as_message(spoken, calls))
         return found
@@ -239,3 +246,7 @@ class Conversation:
         spoken.metadata = {name: value for name, value in spoken.metadata.items() if name != "no_end"} | told
         if isinstance(ended, ToolFailed):
             spoken.error = ended.error.message
+
+
+def _is_after(call: CallSpoken, position: int | None) -> bool:
+    return position is not None and call.metadata["position"] > position

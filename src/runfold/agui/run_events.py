@@ -27,6 +27,7 @@ from runfold.agui.saying import Saying
 from runfold.agui.subagents import Subagents
 from runfold.agui.totals import Totals
 from runfold.agui.wire import WireEvent, place, wire
+from runfold.agui.wire_key import CUSTOM
 from runfold.domain.message import MessageAdded, MessageEvent, MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunResumed, RunWaiting
@@ -127,6 +128,9 @@ class RunEvents:
         if self._created is None:
             return []
         self.settle()
+        self._subagents.join()
+        if self._terminal is not None and (outcome := self._terminal.get("outcome")):
+            self._asked_for = [each["id"] for each in outcome.get("interrupts", ())]
         shown = [self._run_started(with_input=False), self._messages_snapshot(), *self._state_snapshot()]
         return [*shown, *self._opened.again(self._told), *([self._terminal] if self._terminal is not None else [])]
 
@@ -176,7 +180,7 @@ class RunEvents:
                 return begun
             case _:
                 value = event.model_dump(mode="json", exclude_none=True)
-                name = f"runfold.{recorded.type}"
+                name = f"{CUSTOM}{recorded.type}"
                 return [*begun, wire(CustomEvent, told, name=name, value=value, subagent_run_id=subagent)]
 
     def _state(self, recorded: Recorded, event: StateSnapshotTaken | StatePatched, subagent: str | None) -> WireEvent:
@@ -244,7 +248,7 @@ class RunEvents:
             "threadId": self._thread_shown_as,
             "runId": self._run(),
             "parentRunId": self._parent(),
-            "messages": self.conversation.as_messages(after, with_parts_of_calls=False) if is_first else [],
+            "messages": self.conversation.as_messages(after) if is_first else [],
             "state": self.conversation.state if self._with_past and is_first and self.conversation.has_state else None,
             "resume": self._resume() or None,
             **{name: given[name] for name in _GIVEN if name in given},
@@ -279,8 +283,9 @@ class RunEvents:
 
     def _interrupt(self) -> list[WireEvent]:
         """The run ends with questions."""
-        asked = self._asking.requests(self._waits_for)
-        self._asked_for, self._waits_for = list(asked), []
+        asked, self._waits_for = self._asking.requests(self._waits_for), []
+        started = self._start() if asked else []  # with the answers to what was asked before
+        self._asked_for = list(asked)
         suspended: dict[str, list[str]] = {}
         interrupts = []
         for approval_id, requested in asked.items():
@@ -290,7 +295,7 @@ class RunEvents:
                 suspended.setdefault(owner, []).append(approval_id)
         if not interrupts:
             return []
-        started = [*self._start(), *self._saying.settle(), *self._opened.end_all(self._told, suspended)]
+        started += [*self._saying.settle(), *self._opened.end_all(self._told, suspended)]
         whole = (
             [*self._state_snapshot(), self._messages_snapshot()] if self.conversation.has_state else [self._messages_snapshot()]
         )
@@ -344,7 +349,7 @@ class RunEvents:
         return [self._messages_snapshot()] if is_revised else []
 
     def _messages_snapshot(self) -> WireEvent:
-        return wire(MessagesSnapshotEvent, self._told, messages=self.conversation.as_messages())
+        return wire(MessagesSnapshotEvent, self._told, messages=self.conversation.as_messages(parts_after=self._created_at))
 
     def _state_snapshot(self) -> list[WireEvent]:
         return [_snapshot(self.conversation.state, self._told, None)] if self.conversation.has_state else []

@@ -4,6 +4,7 @@ from typing import Any
 
 from ag_ui.core import (
     ActivitySnapshotEvent,
+    CustomEvent,
     ReasoningEncryptedValueEvent,
     ReasoningMessageContentEvent,
     TextMessageContentEvent,
@@ -26,7 +27,7 @@ from runfold.agui.spoken import (
     words_of_role,
 )
 from runfold.agui.wire import WireEvent, place, wire
-from runfold.agui.wire_key import MESSAGE
+from runfold.agui.wire_key import CUSTOM, MESSAGE
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
@@ -186,20 +187,19 @@ class Saying:
     def _write(self, event: ToolArgumentsAppended, told: Told, subagent: str | None) -> list[WireEvent]:
         call = self.conversation.calls[event.call_id]
         is_open = ("call", event.call_id) in self._opened
-        about = {**told, "is_again": True} if event.offset and not is_open else told
+        about = _again(told, event.offset)
         begun = [] if is_open else [self._start_call(event.call_id, call.name, event.message_id, about, subagent)]
         return begun + self._arguments(event.call_id, event.text, told, subagent)
 
     def _call(self, called: ToolCalled, told: Told, subagent: str | None) -> list[WireEvent]:
-        text, found, about = called.arguments_text, list[WireEvent](), told
+        written = self.conversation.written.pop(called.call_id, "")
+        text, about = called.arguments_text.removeprefix(written), told
+        if not called.arguments_text.startswith(written):
+            self.is_revised, text, about = True, "", {**told, "arguments": called.arguments_text}
+        begun = []
         if ("call", called.call_id) not in self._opened:
-            found.append(self._start_call(called.call_id, called.name, called.message_id, told, subagent))
-        elif called.call_id in self.conversation.written:
-            written = self.conversation.written.pop(called.call_id)
-            if not text.startswith(written):
-                self.is_revised, about = True, {**told, "arguments": text}
-            text = text.removeprefix(written) if text.startswith(written) else ""
-        return [*found, *self._arguments(called.call_id, text, told, subagent), *self._opened.end("call", called.call_id, about)]
+            begun = [self._start_call(called.call_id, called.name, called.message_id, _again(told, written), subagent)]
+        return [*begun, *self._arguments(called.call_id, text, told, subagent), *self._opened.end("call", called.call_id, about)]
 
     def _start_call(self, call_id: str, name: str, message_id: str | None, told: Told, subagent: str | None) -> WireEvent:
         more = {"subagent_run_id": subagent, "parent_message_id": message_id}
@@ -218,6 +218,11 @@ class Saying:
             about = {**told, **exact(parts, content), **told_of_end(ended, content)}
             return [self._result(held[0].message_id, call_id, content, about, subagent)]
         before = self.settle()
+        if self.conversation.is_answered_by_message(call_id):  # which the client was told: how the call ended is all that is new
+            self.is_revised = self.is_revised or isinstance(ended, ToolFailed)
+            name, value = f"{CUSTOM}{ended.type}", ended.model_dump(mode="json", exclude_none=True)
+            about = {**told, **told_of_end(ended, "")}
+            return [*before, wire(CustomEvent, about, name=name, value=value, subagent_run_id=subagent)]
         text, about = answer_of(ended)
         return [*before, self._result(result_id(call_id), call_id, text, {**told, **about, "no_message": True}, subagent)]
 
@@ -234,3 +239,8 @@ class Saying:
             role="tool",
             subagent_run_id=subagent,
         )
+
+
+def _again(told: Told, has_begun: object) -> Told:
+    """What is told of a start: a client that has the beginning goes on with it."""
+    return {**told, "is_again": True} if has_begun else told

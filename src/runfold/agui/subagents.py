@@ -18,7 +18,7 @@ class Subagents:
         self._fields: dict[str, dict[str, Any]] = {}
         self._done: set[str] = set()
         self._shown: set[str] = set()
-        """Those that have started since the run did."""
+        """Those that a client has seen start since the run did."""
 
     def __contains__(self, run_id: object) -> bool:
         return run_id in self._fields
@@ -57,6 +57,10 @@ class Subagents:
     def start_again(self) -> None:
         """The run starts once more: none of them has, since."""
         self._shown.clear()
+
+    def join(self) -> None:
+        """A client comes that sees no more than what is open."""
+        self._shown = {run_id for run_id in self._shown if ("subagent", run_id) in self._opened}
 
     def end(self, run_id: str, event: RunCompleted | RunFailed | RunCancelled, told: dict[str, Any]) -> list[WireEvent]:
         """End a sub-agent as its run did."""

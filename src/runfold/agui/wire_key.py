@@ -1,6 +1,8 @@
 """The key under which Runfold says more in the metadata of AG-UI's events and messages."""
 
 KEY = "runfold"
+CUSTOM = "runfold."
+"""How events are named that AG-UI has no words for, before their type."""
 MESSAGE = "runfold.message"
 """The type of an activity that is a message of another role, which AG-UI cannot have so."""
 _WHOSE = {"user": "human", "assistant": "agent", "reasoning": "agent"}

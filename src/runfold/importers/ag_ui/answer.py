@@ -7,7 +7,7 @@ import jsonpatch
 
 from runfold.agui.content import parts_of
 from runfold.agui.kept import KEPT, MAPPED, kept_parts
-from runfold.agui.wire_key import MESSAGE
+from runfold.agui.wire_key import CUSTOM, MESSAGE
 from runfold.commands.caller import Envelope
 from runfold.domain.step import apply_patch
 from runfold.errors import InvalidEvent
@@ -21,8 +21,8 @@ from runfold.importers.ag_ui.subagents import Subagents
 from runfold.importers.ag_ui.told import parts_told, without_told
 from runfold.importers.sources import Piece
 
-_OF_A_LEDGER = "runfold."
-"""What custom events of a ledger of Runfold are named, of which AG-UI has no event of its own."""
+_ENDS = frozenset(f"{CUSTOM}tool.{how}" for how in ("succeeded", "failed", "cancelled"))
+"""How a ledger of Runfold names the end of a call whose answer was told before it."""
 _SILENT = frozenset({"RUN_STARTED", "REASONING_START", "REASONING_END", "THINKING_START", "THINKING_END"})
 _STREAMED: dict[str, Kind] = {
     "TEXT_MESSAGE": "text",
@@ -132,7 +132,11 @@ class Answer:
         kind, turn, told = event.type, self.turn, event.told
         if told.get("is_implied") is True:
             return
-        if kind == "CUSTOM" and told and str(event.name).startswith(_OF_A_LEDGER):
+        if kind == "CUSTOM" and told and event.name in _ENDS and isinstance(event.value, dict):
+            call_id = str(event.value.get("call_id"))
+            turn.answer(self.talk.history.call(call_id), call_id, "", None, {**envelope, "actor": CLIENT}, told)
+            return
+        if kind == "CUSTOM" and told and str(event.name).startswith(CUSTOM):
             turn.report(piece.note(f"events {str(event.name)[:60]} of a ledger of Runfold, which AG-UI does not have"))
             return
         if kind not in MAPPED | KEPT:
