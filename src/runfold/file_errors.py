@@ -16,9 +16,9 @@ def at_home(path: Path) -> Path:
         raise FileNotFoundError(errno.ENOENT, "no home folder of that user is known", str(path)) from None
 
 
-def plain_name(file: Path) -> str:
-    """Return its name as text, in which what is no UTF-8 stands as an escape."""
-    return os.fsencode(file.name).decode(errors="backslashreplace")
+def as_text(path: str | Path) -> str:
+    """Return a path as text, in which what is no UTF-8 stands as an escape."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def why(error: Exception) -> str:

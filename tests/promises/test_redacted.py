@@ -20,7 +20,7 @@ def _worded(run: Run) -> list[tuple[str, dict[str, object]]]:
     said, revised, first = (run.add_message("user", f"{MARK} whole", **whole) for _ in range(3))  # type: ignore[arg-type]  # its fields
     for message in (revised, first):
         message.revise("nothing", reason="it is better")
-    streamed = run.add_message("assistant", f"{MARK} begins", streaming=True, name=f"{MARK} n")
+    streamed = run.add_message("assistant", f"{MARK} begins", streaming=True, name=f"{MARK} n", author=f"{MARK} a")
     streamed.append_text(f" {MARK} goes on")
     streamed.seal()
     second = run.add_message("user", "nothing")
@@ -29,7 +29,7 @@ def _worded(run: Run) -> list[tuple[str, dict[str, object]]]:
         (said.id, {"fields": fields}),
         (revised.id, {"fields": fields}),
         (first.id, {"fields": fields, "revision": 1}),
-        (streamed.id, {"fields": ("content", "name")}),
+        (streamed.id, {"fields": ("content", "name", "author")}),
         (second.id, {"fields": ("content",), "revision": 2}),
     ]
 

@@ -153,7 +153,7 @@ class Conversation:
             {
                 "position": recorded.position,
                 **told_by(str(recorded.metadata.actor), added.role),
-                **({} if added.author is None else {"author": added.author}),
+                **({} if added.author is None or self.hides(added.message_id, "author") else {"author": added.author}),
             },
             name=None if self.hides(added.message_id, "name") else added.name,
             call_id=added.tool_call_id,
@@ -196,6 +196,8 @@ class Conversation:
             return
         known.parts = self.shown(redacted.message_id, known.parts)
         known.metadata = {**known.metadata, "is_redacted": True}
+        if "author" in redacted.fields:
+            known.metadata.pop("author", None)
         if "name" in redacted.fields:
             known.name = None
         if "encrypted_value" in redacted.fields:

@@ -90,8 +90,9 @@ class Saying:
         goes_on = added.streaming and not self.conversation.hides(added.message_id, "content")
         starts = {"starts": [part.model_dump(mode="json") for part in parts]}
         about = {**told, **starts} if goes_on else {**told, **exact(parts, text, added.role)}
-        by = self.conversation.messages[added.message_id].metadata.get("by", "human" if added.role == "user" else None)
-        more = {"author": added.author, "by": by, "encrypted_value": encrypted}
+        known = self.conversation.messages[added.message_id].metadata
+        by = known.get("by", "human" if added.role == "user" else None)
+        more = {"author": known.get("author"), "by": by, "encrypted_value": encrypted}
         about.update({name: value for name, value in more.items() if value is not None})
         if added.role == "user" and isinstance(content_of(parts), list):
             self.is_revised = True  # files cannot be streamed; a snapshot has them

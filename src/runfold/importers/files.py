@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from runfold.errors import InvalidEvent, UsageError
-from runfold.file_errors import plain_name, what_helps
+from runfold.file_errors import as_text, what_helps
 from runfold.gzipped import GrowsTooLarge, NotWhole, Unpacker
 from runfold.importers import zstd
 from runfold.importers.looks import Looks, Stamp
@@ -89,7 +89,7 @@ class SourceFile:
     @property
     def plain_name(self) -> str:
         """Return its name without folders and without `.gz`."""
-        return plain_name(Path(self.name)).removesuffix(".gz")
+        return as_text(Path(self.name).name).removesuffix(".gz")
 
     @property
     def share(self) -> int:

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from runfold.durable_files import force
 from runfold.errors import BackupRefused
-from runfold.file_errors import plain_name, what_helps, why
+from runfold.file_errors import as_text, what_helps, why
 from runfold.maintenance.pg_programs import complaint, find_program, running
 from runfold.sessions import connect_pinned, connect_unlimited, require_own_session
 from runfold.store.datastore import Connection, unavailable
@@ -259,7 +259,7 @@ def _dump(connection: Connection, url: str, file: Path, passing: Path, pg_bin: P
     connection.execute("COMMIT")
     force(passing)
     return Note(
-        file=plain_name(file),
+        file=as_text(file.name),
         sha256=digest_of(passing),
         bytes=passing.stat().st_size,
         made_at=datetime.now(UTC),

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from runfold.errors import BackupRefused, UsageError
-from runfold.file_errors import plain_name
+from runfold.file_errors import as_text
 from runfold.maintenance.backup import Note, Sums, digest_of, one_row, read_note, sums_of
 from runfold.maintenance.checking import Finding
 from runfold.maintenance.pg_programs import Program, complaint, find_program, running
@@ -210,7 +210,7 @@ def _receipt(connection: Connection, restored: Restored) -> None:
         _QUERIES["receipt"],
         [
             restored.epoch,
-            plain_name(restored.file),
+            as_text(restored.file.name),
             restored.sha256,
             restored.bytes,
             sums.first_position,

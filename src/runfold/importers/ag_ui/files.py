@@ -4,7 +4,6 @@ A file is read twice: once for what it says of itself, which is little, and agai
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from runfold.domain.json_text import canonical
 from runfold.domain.values import digest
+from runfold.file_errors import as_text
 from runfold.importers.ag_ui.shapes import Started, moment
 from runfold.importers.cleaning import breaks_off
 from runfold.importers.sources import BROKEN_OFF, OF_A_RECORD, Piece, Report, SourceFile, document, why
@@ -77,7 +77,7 @@ class Source:
     @property
     def path(self) -> str:
         """The whole path of its file; of standard input, which has none, what it holds."""
-        return self.digest if self.file.path is None else _written(self.file.path.resolve()).removesuffix(".gz")
+        return self.digest if self.file.path is None else as_text(self.file.path.resolve()).removesuffix(".gz")
 
     @property
     def place(self) -> str:
@@ -97,11 +97,6 @@ class Source:
         folder = self.file.path.resolve().parent.name
         match = _TURN.match(self.file.plain_name)
         return f"{folder}/{match['conversation'] if match else self.file.plain_name}"
-
-
-def _written(path: Path) -> str:
-    """A path as text, in which what is no UTF-8 stands as an escape."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def nobody(_: Problem | Note) -> None:
@@ -167,7 +162,7 @@ def _turn_name(file: SourceFile) -> TurnName | None:
     match = _TURN.match(file.plain_name)
     if match is None or file.path is None:
         return None
-    return TurnName(_written(file.path.resolve().parent / match["conversation"]), int(match["number"]))
+    return TurnName(as_text(file.path.resolve().parent / match["conversation"]), int(match["number"]))
 
 
 def _request(file: SourceFile, whole: Piece, report: Report) -> list[Source]:
