@@ -11,7 +11,6 @@ from typing import Any
 
 from ag_ui.core import (
     PROTOCOL_VERSION,
-    CustomEvent,
     MessagesSnapshotEvent,
     RunErrorEvent,
     RunFinishedEvent,
@@ -26,8 +25,7 @@ from runfold.agui.opened import Opened
 from runfold.agui.saying import Saying
 from runfold.agui.subagents import Subagents
 from runfold.agui.totals import Totals
-from runfold.agui.wire import WireEvent, place, wire
-from runfold.agui.wire_key import CUSTOM
+from runfold.agui.wire import WireEvent, custom, place, wire
 from runfold.domain.message import MessageAdded, MessageEvent, MessageRedacted
 from runfold.domain.recorded import Recorded
 from runfold.domain.run_events import RunCancelled, RunCompleted, RunCreated, RunFailed, RunResumed, RunWaiting
@@ -179,9 +177,7 @@ class RunEvents:
             case RunCreated():
                 return begun
             case _:
-                value = event.model_dump(mode="json", exclude_none=True)
-                name = f"{CUSTOM}{recorded.type}"
-                return [*begun, wire(CustomEvent, told, name=name, value=value, subagent_run_id=subagent)]
+                return [*begun, custom(event, told, subagent)]
 
     def _state(self, recorded: Recorded, event: StateSnapshotTaken | StatePatched, subagent: str | None) -> WireEvent:
         is_first = not self.conversation.has_state

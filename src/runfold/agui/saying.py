@@ -4,7 +4,6 @@ from typing import Any
 
 from ag_ui.core import (
     ActivitySnapshotEvent,
-    CustomEvent,
     ReasoningEncryptedValueEvent,
     ReasoningMessageContentEvent,
     TextMessageContentEvent,
@@ -26,8 +25,8 @@ from runfold.agui.spoken import (
     told_of_end,
     words_of_role,
 )
-from runfold.agui.wire import WireEvent, place, wire
-from runfold.agui.wire_key import CUSTOM, MESSAGE
+from runfold.agui.wire import WireEvent, custom, place, wire
+from runfold.agui.wire_key import MESSAGE
 from runfold.domain.message import MessageAdded, MessagePartAppended, MessageRedacted, MessageRevised, MessageSealed
 from runfold.domain.recorded import Recorded
 from runfold.domain.tool_call import ToolArgumentsAppended, ToolCalled, ToolCancelled, ToolEnd, ToolFailed, ToolSucceeded
@@ -221,9 +220,7 @@ class Saying:
         before = self.settle()
         if self.conversation.is_answered_by_message(call_id):  # which the client was told: how the call ended is all that is new
             self.is_revised = self.is_revised or isinstance(ended, ToolFailed)
-            name, value = f"{CUSTOM}{ended.type}", ended.model_dump(mode="json", exclude_none=True)
-            about = {**told, **told_of_end(ended, "")}
-            return [*before, wire(CustomEvent, about, name=name, value=value, subagent_run_id=subagent)]
+            return [*before, custom(ended, {**told, **told_of_end(ended, "")}, subagent)]
         text, about = answer_of(ended)
         return [*before, self._result(result_id(call_id), call_id, text, {**told, **about, "no_message": True}, subagent)]
 

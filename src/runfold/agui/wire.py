@@ -3,10 +3,11 @@
 from typing import Any, TypeVar
 
 import orjson
-from ag_ui.core import BaseEvent
+from ag_ui.core import BaseEvent, CustomEvent
 from pydantic import BaseModel
 
-from runfold.agui.wire_key import KEY
+from runfold.agui.wire_key import CUSTOM, KEY
+from runfold.domain.event import Event
 from runfold.domain.recorded import Recorded
 
 WireEvent = dict[str, Any]
@@ -26,6 +27,12 @@ def as_json(model: BaseModel) -> dict[str, Any]:
     """Return a model of AG-UI as it goes over the wire."""
     found: dict[str, Any] = model.model_dump(mode="json", by_alias=True)
     return found
+
+
+def custom(event: Event, metadata: dict[str, Any], subagent: str | None) -> WireEvent:
+    """Return an event of the ledger that AG-UI has no words for."""
+    value = event.model_dump(mode="json", exclude_none=True)
+    return wire(CustomEvent, metadata, name=f"{CUSTOM}{event.type}", value=value, subagent_run_id=subagent)
 
 
 def place(recorded: Recorded) -> dict[str, Any]:

@@ -166,8 +166,9 @@ class Creation:
 
     def _require_nothing_of_a_parent(self) -> None:
         """Raises InvalidEvent where a root, which comes from no run, is said to come from one in some way."""
-        for name in ("kind", "at_version"):
-            if self._request.get(name, "continues") != "continues":
+        has_kind = self._request.get("kind", "continues") != "continues"
+        for name, is_said in (("kind", has_kind), ("at_version", "at_version" in self._request)):
+            if is_said:
                 fact = "says how a run comes from another one, and `parent` (null) that it comes from none"
                 raise InvalidEvent(name, f"{fact}; name the run, or leave this out", "run.created")
 

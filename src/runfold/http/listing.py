@@ -29,10 +29,14 @@ def list_of(name: str, asked: Mapping[str, Any]) -> str:
     return digest(repr((name, narrowed))).removeprefix("sha256:")[:12]
 
 
+def rows_of(limit: int | None) -> int:
+    """Return how many items a page has at most. Raises UsageError for a limit out of range."""
+    return number("limit", DEFAULT_LIMIT if limit is None else limit, 1, MOST)
+
+
 def page(whole: list[T], position: int, had: int, limit: int | None, of: str) -> Listed[T]:
     """Return the page after the first `had` items of a list as of a position. Raises UsageError for a limit out of range."""
-    most = number("limit", DEFAULT_LIMIT if limit is None else limit, 1, MOST)
-    until = had + most
+    until = had + rows_of(limit)
     return Listed(items=whole[had:until], next_cursor=cursor_of([position, until, of]) if until < len(whole) else None)
 
 

@@ -14,14 +14,13 @@ from runfold.errors import LedgerUnavailable, MomentNotFound
 from runfold.handles.ledgers.tenant_ledger import TenantLedger
 from runfold.http import bodies
 from runfold.http.bodies import Body
-from runfold.http.listing import Listed
+from runfold.http.listing import Listed, rows_of
 from runfold.http.routing import Handler, NamedRoute, Operation, answer, asked, route_of
 from runfold.http.server_state import ServerState
 from runfold.http.streams import sse
 from runfold.http.streams.progress import LOOK_SECONDS, OVER, Report, progress
-from runfold.queries.lists.paging import DEFAULT_LIMIT, MOST, cursor_of, invalid_cursor, read_cursor_parts
+from runfold.queries.lists.paging import DEFAULT_LIMIT, cursor_of, invalid_cursor, read_cursor_parts
 from runfold.queries.lists.paging import limit as page_limit
-from runfold.queries.lists.where import number
 from runfold.queries.moments import MomentView
 
 _OVER = frozenset({"ready", "failed"})
@@ -111,7 +110,7 @@ def _listing(server: ServerState) -> Handler:
         ledger = await server.ledger_for(request, "runs:read")
         query = cast("MomentsQuery", asked(request, MomentsQuery))
         after = None if query.cursor is None else _read_cursor(query.cursor)
-        most = number("limit", DEFAULT_LIMIT if query.limit is None else query.limit, 1, MOST)
+        most = rows_of(query.limit)
         moments = server.ledger.moments_of(ledger.caller.tenant_id)
         position, found = await server.pools.questions.run(lambda: (ledger.position(), moments.all()))
         return answer(adapter, _page(found, after, most), {"Runfold-Position": str(position)})

@@ -66,7 +66,18 @@ class Used(CamelShape):
     cache_write_input_tokens: Count | None = None
 
 
-class AgUiEvent(CamelShape):
+class ToldShape(CamelShape):
+    """What may come from a ledger of Runfold."""
+
+    metadata: Any = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what a ledger of Runfold says of it, where it comes from one."""
+        return told_in(self.metadata)
+
+
+class AgUiEvent(ToldShape):
     """An event. Which fields must be there depends on its type."""
 
     type: str
@@ -87,7 +98,6 @@ class AgUiEvent(CamelShape):
     outcome: Outcome | None = None
     input: Any = None
     usage: tuple[Used, ...] | None = None
-    metadata: Any = None
     name: Any = None
     value: Any = None
     patch: Any = None
@@ -97,11 +107,6 @@ class AgUiEvent(CamelShape):
     subagent_run_id: Words = ""
     parent_subagent_run_id: Words = ""
     parent_tool_call_id: Words = ""
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """Return what a ledger of Runfold says of it, where it comes from one."""
-        return told_in(self.metadata)
 
     @property
     def at(self) -> datetime | None:
@@ -138,7 +143,7 @@ class SentCall(CamelShape):
         return told_in(self.metadata).get("is_partial") is True
 
 
-class Sent(CamelShape):
+class Sent(ToldShape):
     """A message of the client."""
 
     id: Words = ""
@@ -149,26 +154,14 @@ class Sent(CamelShape):
     error: str | None = None
     activity_type: Words = ""
     subagent_run_id: Words = ""
-    metadata: Any = None
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """Return what a ledger of Runfold says of it, where it comes from one."""
-        return told_in(self.metadata)
 
 
-class Resume(CamelShape):
+class Resume(ToldShape):
     """The answer to an interrupt."""
 
     interrupt_id: str
     status: Literal["resolved", "cancelled"] = "resolved"
     payload: Any = None
-    metadata: Any = None
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """Return what a ledger of Runfold says of it, where it comes from one."""
-        return told_in(self.metadata)
 
 
 class Request(CamelShape):
